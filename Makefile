@@ -1,0 +1,89 @@
+# Every target does its own set-up in .venv; a fresh machine needs Python 3.11+ (with venv) and make.
+# pip uses whatever index this machine has configured.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check bench soak clean
+
+PYTHON ?=
+CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python
+VENV := .venv
+RUN := $(VENV)/bin/python
+PRICES ?=
+# What has to be covered to the last branch: the contract and the judgement.
+PURE := bridge_core/protocol/*,bridge_server/core/*
+CODE := bridge_core bridge_server bridge_client tests $(wildcard examples)
+
+help: ## this list
+	@echo "make demo              a paper trade from end to end, in one terminal"
+	@echo "make demo PRICES=FILE  the same on your own prices (CSV: time,open,high,low,close)"
+	@echo "make test              lint, types and every short test (under 5 minutes)"
+	@echo "make test-long         the long tests: more seeds, more crashes"
+	@echo "make check             lint and types only"
+	@echo "make bench             benchmarks, beside the raw ZeroMQ floor"
+	@echo "make soak              the long tests again and again, with more of everything"
+	@echo "make clean             remove .venv and every cache"
+
+demo: $(VENV)/.demo ## a paper trade from end to end
+	@$(RUN) -m bridge_client demo $(if $(PRICES),--prices "$(PRICES)")
+
+check: $(VENV)/.test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy $(CODE)
+
+test: check
+	$(RUN) -m coverage run -m pytest -m "not long" -q
+	$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
+
+test-long: $(VENV)/.test
+	$(RUN) -m pytest -m long -q --hypothesis-profile=long
+
+bench: $(VENV)/.test
+	$(RUN) -m tests.benchmarks
+
+soak: $(VENV)/.test
+	ZTB_SOAK=1 $(RUN) -m pytest -m long -q --hypothesis-profile=soak
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+# --- set-up: once, and again only when pyproject.toml changed --------------------------------
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	@echo "installing into $(VENV) ..." >&2
+	@$(RUN) -m pip install -q -e '.[demo]' || { \
+	  echo "pip could not install zero-trust-bridge: check the network and \`$(RUN) -m pip config list\`, then run make again." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	@echo "installing into $(VENV) ..." >&2
+	@$(RUN) -m pip install -q -e '.[demo,test]' || { \
+	  echo "pip could not install zero-trust-bridge: check the network and \`$(RUN) -m pip config list\`, then run make again." >&2; exit 1; }
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.made:
+	@new=; good=; for p in $(CANDIDATES); do \
+	  command -v "$$p" >/dev/null 2>&1 || continue; \
+	  v=$$("$$p" -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "")' 2>/dev/null) || continue; \
+	  [ -n "$$v" ] || continue; \
+	  new=$${new:-$$v}; \
+	  if "$$p" -c 'import venv, ensurepip' >/dev/null 2>&1; then good=$$p; break; fi; \
+	done; \
+	if command -v apt-get >/dev/null 2>&1; then \
+	  get="sudo apt-get install python3.11 python3.11-venv"; mend="sudo apt-get install python$$new-venv"; \
+	elif command -v dnf >/dev/null 2>&1; then \
+	  get="sudo dnf install python3.12"; mend="sudo dnf install python$$new"; \
+	elif command -v brew >/dev/null 2>&1; then \
+	  get="brew install python@3.12"; mend="brew reinstall python@$$new"; \
+	else \
+	  get="install Python 3.11 or newer from https://www.python.org/downloads/"; mend="$$get"; \
+	fi; \
+	if [ -z "$$new" ]; then \
+	  echo "This needs Python 3.11 or newer and none was found: $$get" >&2; exit 1; \
+	elif [ -z "$$good" ]; then \
+	  echo "Python $$new was found but its venv module is missing: $$mend" >&2; exit 1; \
+	fi; \
+	rm -rf $(VENV); \
+	"$$good" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python $$new could not make $(VENV): $$mend" >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,1 @@
+"""The command `ztb`. Each subcommand is imported only when it runs."""

@@ -1,0 +1,126 @@
+"""Arguments of commands: how one is written down, and the types that read its text.
+
+Each reader refuses with one sentence that names the fix; numbers stay text until the connector
+reads them, so that 0.10 is never a float.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, get_args
+
+from bridge_core.protocol import limits
+from bridge_core.protocol.messages import DECIMAL_PATTERN, OrderType
+
+__all__ = [
+    "Arg", "arg", "count", "decimal_text", "moment_ms", "nearest", "order_type", "points", "port",
+    "reason_text", "seconds", "ticket",
+]  # fmt: skip
+
+
+class Arg(NamedTuple):
+    """What `add_argument` is given."""
+
+    flags: tuple[str, ...]
+    options: dict[str, Any]
+
+
+def arg(*flags: str, **options: Any) -> Arg:  # noqa: ANN401  (argparse's own options)
+    """Return one argument of a command."""
+    return Arg(flags, options)
+
+
+_DECIMAL: Final = re.compile(DECIMAL_PATTERN)
+_REASON: Final = re.compile(r"\A[ !#-\[\]-~]{1,128}\Z")
+
+
+def _bad(text: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(text)
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return ", did you mean X" for a misspelt name, or ""."""
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.55)
+    return f", did you mean {by_lower[close[0]]}" if close else ""
+
+
+def decimal_text(text: str) -> str:
+    """Return a decimal as it will be signed."""
+    if _DECIMAL.match(text) is None:
+        hint = f"write {text.replace(',', '.')}" if "," in text else "write it like 0.01"
+        raise _bad(f"{text!r} is not a plain positive number: {hint}")
+    return text
+
+
+def _whole(text: str, name: str, low: int, high: int) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not low <= number <= high:
+        raise _bad(f"{text!r} is not {name}: a whole number from {low} to {high}")
+    return number
+
+
+def ticket(text: str) -> int:
+    """Return a broker's ticket."""
+    return _whole(text, "a ticket", 1, limits.TICKET_MAX)
+
+
+def points(text: str) -> int:
+    """Return a deviation in points."""
+    return _whole(text, "a deviation in points", 0, limits.DEVIATION_POINTS_MAX)
+
+
+def count(text: str) -> int:
+    """Return how many."""
+    return _whole(text, "a count", 1, 1_000_000)
+
+
+def port(text: str) -> int:
+    """Return a request port; the two above it must exist too."""
+    return _whole(text, "a port", 1_024, 65_533)
+
+
+def seconds(text: str) -> float:
+    """Return seconds."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 86_400:
+        raise _bad(f"{text!r} is not a number of seconds: write it like 2.5")
+    return number
+
+
+def moment_ms(text: str) -> int:
+    """Return UTC milliseconds of an ISO time; one without a zone is UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _bad(f"{text!r} is not a time: write UTC like 2030-01-31T16:00") from error
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return int(at.timestamp() * 1000)
+
+
+def reason_text(text: str) -> str:
+    """Return a reason as it will be signed."""
+    if _REASON.match(text) is None:
+        raise _bad(
+            "the reason must be 1 to 128 plain ASCII characters without double quotes and "
+            "backslashes: write it shorter or plainer"
+        )
+    return text
+
+
+def order_type(text: str) -> str:
+    """Return an order type as on the wire."""
+    names: tuple[str, ...] = get_args(OrderType)
+    word = text.upper().replace("-", "_")
+    if word not in names:
+        hint = nearest(word, names)
+        raise _bad(f"{text!r} is not an order type{hint}: use one of {' '.join(names).lower()}")
+    return word

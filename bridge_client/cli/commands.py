@@ -1,0 +1,201 @@
+"""The one table of commands: name, group, help, who runs it, arguments.
+
+`ztb --help`, the parser, the typo hints and the tests all read this table; nothing else knows a
+command's name.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bridge_client.cli.arguments import (
+    Arg,
+    arg,
+    count,
+    decimal_text,
+    moment_ms,
+    order_type,
+    points,
+    port,
+    reason_text,
+    seconds,
+    ticket,
+)
+
+__all__ = ["COMMANDS", "Command"]
+
+
+class Command(NamedTuple):
+    """One row. `run` is `module:function` below bridge_client.cli; `example` ends its help."""
+
+    name: str
+    group: str
+    help: str
+    run: str
+    args: tuple[Arg, ...] = ()
+    example: str = ""
+
+
+_START: Final = "start"
+_KNOW: Final = "know"
+_TRADE: Final = "trade"
+_STOP: Final = "stop"
+_RECORD: Final = "record"
+
+_YES: Final = arg("--yes", action="store_true", help="go on without asking")
+_WAIT: Final = arg(
+    "--wait", type=seconds, default=10.0, metavar="S", help="seconds to wait for the outcome (10)"
+)
+_ID: Final = arg(
+    "--id", metavar="ID", help="client_order_id: the same id is always the same order"
+)
+_OPERATOR: Final = arg(
+    "--operator", metavar="DIR", required=True, help="the operator's folder, made by `ztb init`"
+)
+_REASON: Final = arg(
+    "--reason", type=reason_text, required=True, metavar="TEXT", help="goes into the record"
+)
+_ORDER: Final = arg("order", metavar="ORDER", help="client_order_id or rid")
+_SYMBOL: Final = arg("symbol", metavar="SYMBOL", help="as in allowed_symbols, e.g. EURUSD")
+_TICKET: Final = arg("ticket", metavar="TICKET", type=ticket, help="from `ztb positions`")
+_SL: Final = arg("--sl", type=decimal_text, metavar="PRICE", help="stop loss; 0 removes it")
+_TP: Final = arg("--tp", type=decimal_text, metavar="PRICE", help="take profit; 0 removes it")
+_EXPIRATION: Final = arg(
+    "--expiration", type=moment_ms, metavar="TIME", help="UTC, e.g. 2030-01-31T16:00"
+)
+_DEVIATION: Final = arg(
+    "--deviation", type=points, metavar="POINTS", help="worst slippage taken (connector.toml: 20)"
+)
+_OPEN_ARGS: Final = (
+    arg("type", metavar="TYPE", type=order_type,
+        help="buy sell buy_limit sell_limit buy_stop sell_stop"),
+    _SYMBOL,
+    arg("volume", metavar="VOLUME", type=decimal_text, help="lots, e.g. 0.01"),
+    arg("--price", type=decimal_text, metavar="PRICE", help="for pending types"),
+    _SL, _TP, _DEVIATION, _EXPIRATION,
+    arg("--strategy", metavar="NAME", help="a name of [strategies] in connector.toml"),
+    arg("--comment", default="", metavar="TEXT", help="goes into the record and to the broker"),
+)  # fmt: skip
+_RANGE: Final = (
+    arg("--since", type=moment_ms, metavar="TIME", help="UTC, e.g. 2030-01-31T16:00"),
+    arg("--until", type=moment_ms, metavar="TIME", help="UTC"),
+)
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    Command("init", _START, "make an account's folder: keys and configuration for both sides",
+            "init:run", (
+        arg("name", metavar="NAME", help="the account's alias: letters, digits, _ and -"),
+        arg("--symbol", action="append", required=True, metavar="SYMBOL",
+            help="a symbol that may be traded; may be given up to 4 times"),
+        arg("--max-volume", type=decimal_text, required=True, metavar="LOTS",
+            help="most lots in one order, e.g. 0.01"),
+        arg("--backend", default="paper", metavar="KIND", help="who executes: paper"),
+        arg("--prices", metavar="FILE", help="a CSV file of prices (synthetic prices without)"),
+        arg("--out", default=".", metavar="DIR", help="where to make the folder (here)"),
+        arg("--port", type=port, metavar="P", help="P requests, P+1 events (first free from 5555)"),
+    ), "ztb init demo --symbol EURUSD --max-volume 0.01"),
+    Command("demo", _START, "watch a paper account trade: server, strategy, kill switch",
+            "demo:run"),
+    Command("doctor", _START, "check everything between here and the broker; one fix each",
+            "doctor:run"),
+    Command("ping", _START, "measure each hop and the clock offset", "ping:run", (
+        arg("--count", type=count, default=5, metavar="N", help="how many pings (5)"),
+        arg("--timeout", type=seconds, default=2.0, metavar="S", help="seconds to wait each (2)"),
+    )),
+    Command("health", _START, "each hop, the trading state and what ends each cause",
+            "health:run"),
+    Command("keys add", _START, "make a further key set, e.g. a monitor that can only look",
+            "keys:add", (
+        arg("name", metavar="NAME", help="the new folder's name"),
+        arg("--scope", required=True, choices=("query", "reduce", "trade"),
+            help="query looks, reduce also closes and halts, trade also opens"),
+        arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
+    ), "ztb keys add monitor --scope query --account demo"),
+    Command("keys list", _START, "list the key sets of an account's folder", "keys:show", (
+        arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
+    )),
+    Command("explain", _START, "say what a code means, who sends it and what to do",
+            "explain:run", (
+        arg("code", nargs="?", metavar="CODE", help="e.g. MAX_VOLUME; all of them without"),
+    )),
+    Command("version", _START, "print the versions", "version:run"),
+
+    Command("account", _KNOW, "balance, equity and margin", "knowing:account"),
+    Command("positions", _KNOW, "open positions", "knowing:positions"),
+    Command("pending", _KNOW, "pending orders", "knowing:pending"),
+    Command("quote", _KNOW, "bid and ask", "knowing:quote", (_SYMBOL,)),
+    Command("symbols", _KNOW, "the symbols' grids: digits, volumes, levels", "knowing:symbols"),
+    Command("history", _KNOW, "deals, newest last", "knowing:history", (
+        *_RANGE,
+        arg("--symbol", metavar="SYMBOL", help="only this symbol"),
+    )),
+    Command("status", _KNOW, "what is known of one order now", "knowing:status", (_ORDER,)),
+    Command("wait", _KNOW, "wait until an order is final", "knowing:wait", (
+        arg("order", metavar="ORDER", nargs="?", help="client_order_id or rid; all without"),
+        arg("--timeout", type=seconds, default=120.0, metavar="S", help="seconds (120)"),
+    )),
+
+    Command("order", _TRADE, "open a position or place a pending order", "orders:order",
+            (*_OPEN_ARGS, _ID, _WAIT, _YES), "ztb order buy EURUSD 0.01 --sl 1.05 --tp 1.15"),
+    Command("check", _TRADE, "ask what an order would get, send nothing", "orders:check",
+            _OPEN_ARGS, "ztb check buy EURUSD 0.01"),
+    Command("close", _TRADE, "close a position, or part of it", "orders:close", (
+        _TICKET,
+        arg("--volume", type=decimal_text, metavar="LOTS", help="lots to close (all of it)"),
+        _YES,
+    )),
+    Command("close-all", _TRADE, "close every position, one order each", "orders:close_all", (
+        arg("--symbol", metavar="SYMBOL", help="only this symbol"), _YES,
+    )),
+    Command("modify", _TRADE, "change sl and tp, or a pending order's price", "orders:modify", (
+        _TICKET, _SL, _TP,
+        arg("--price", type=decimal_text, metavar="PRICE", help="a pending order's new price"),
+        _EXPIRATION, _YES,
+    )),
+    Command("cancel", _TRADE, "remove a pending order", "orders:cancel", (
+        arg("ticket", metavar="TICKET", type=ticket, help="from `ztb pending`"), _YES,
+    )),
+    Command("fence", _TRADE, "make sure that an order never runs", "knowing:fence", (_ORDER,)),
+
+    Command("halt", _STOP, "kill switch: no new exposure; never asks", "stopping:halt", (
+        arg("reason", nargs="?", type=reason_text, default="ztb halt", metavar="REASON",
+            help="goes into the record"),
+    )),
+    Command("reduce-only", _STOP, "only closing and reducing; never asks",
+            "stopping:reduce_only", (
+        arg("reason", nargs="?", type=reason_text, default="ztb reduce-only", metavar="REASON",
+            help="goes into the record"),
+    )),
+    Command("flatten", _STOP, "cancel pending orders and close positions, as one order",
+            "stopping:flatten", (
+        arg("--scope", choices=("all", "positions", "pendings"), default="all",
+            help="what to end (all)"),
+        arg("--reason", type=reason_text, default="ztb flatten", metavar="TEXT",
+            help="goes into the record"),
+        _YES,
+    )),
+    Command("resume", _STOP, "end a latch, with the operator's key", "stopping:resume", (
+        _OPERATOR,
+        arg("--cause", required=True, metavar="CAUSE", help="as `ztb health` names it: OPERATOR"),
+        _REASON, _YES,
+    ), 'ztb resume --operator demo/operator --cause OPERATOR --reason "checked"'),
+    Command("settle", _STOP, "an operator's word on an UNKNOWN order, the last resort",
+            "stopping:settle", (
+        arg("rid", metavar="RID", help="32 hex digits, from `ztb status`"),
+        arg("--status", required=True, metavar="STATUS",
+            help="FILLED PARTIAL WORKING DONE REJECTED DENIED"),
+        arg("--ticket", type=ticket, default=0, metavar="T", help="the broker's ticket, if any"),
+        _REASON, _OPERATOR, _YES,
+    )),
+
+    Command("trace", _RECORD, "one order's life through every hop, with evidence",
+            "trace:run", (_ORDER,)),
+    Command("audit show", _RECORD, "print the server's record", "audit:show", (
+        arg("--count", type=count, default=20, metavar="N", help="how many records (20)"),
+        arg("--first", type=count, metavar="N", help="from this record on (the last ones)"),
+    )),
+    Command("audit verify", _RECORD, "recompute the server's record against the remembered head",
+            "audit:verify"),
+    Command("audit accept", _RECORD, "accept a forked record, with the operator's key",
+            "audit:accept", (_OPERATOR, _REASON, _YES)),
+)  # fmt: skip

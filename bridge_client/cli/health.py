@@ -1,0 +1,89 @@
+"""`ztb health`: each hop, the trading state, and what ends each cause that lowers it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from bridge_client.cli.exits import DEGRADED, DOWN, HALTED, Exit
+from bridge_client.cli.output import Answer, age
+from bridge_client.cli.places import querying
+
+if TYPE_CHECKING:
+    from bridge_client.cli.main import Context
+    from bridge_client.views import Health
+
+__all__ = ["exit_of", "run"]
+
+_LIVE_STATES: Final = ("ACTIVE", "REDUCE_ONLY", "HALTED")
+
+
+def exit_of(found: Health) -> int:
+    """Return the exit code: halted, a hop down, anything degraded, all ok."""
+    states = {hop.state for hop in found.hops}
+    if found.state == "HALTED":
+        return HALTED
+    if "down" in states or found.state not in _LIVE_STATES:
+        return DOWN
+    if "degraded" in states or found.causes or found.latches or found.unknown_orders:
+        return DEGRADED
+    return Exit.OK
+
+
+def run(ctx: Context) -> Answer:
+    """Show it."""
+    with querying(ctx) as bridge:
+        found = bridge.health()
+    out = ctx.out
+    out.fields(
+        [
+            ("state", found.state),
+            ("why", found.why),
+            ("account", f"{found.account} {found.mode}".strip()),
+            ("server", found.server),
+            ("backend", found.backend),
+            ("running since", found.started),
+            ("open orders", found.open_orders or ""),
+            ("unknown orders", found.unknown_orders or ""),
+            ("unfinished here", " ".join(found.unfinished)),
+            ("clock offset", f"{found.offset_ms:+d} ms +/- {found.uncertainty_ms} ms"),
+            ("settle clock", found.settle_clock),
+        ]
+    )
+    out.table(("HOP", "STATE", "SINCE", "24 H", "ALL", "WHY"), _hops(found))
+    _causes(ctx, found)
+    return Answer(exit_of(found), {"health": found})
+
+
+def _since(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    return age(int((datetime.now(UTC) - at).total_seconds() * 1000))
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:g} %"
+
+
+def _hops(found: Health) -> list[tuple[str, ...]]:
+    return [
+        (
+            hop.hop,
+            hop.state,
+            _since(hop.since),
+            _percent(hop.availability_24h),
+            _percent(hop.availability),
+            hop.why,
+        )
+        for hop in found.hops
+    ]
+
+
+def _causes(ctx: Context, found: Health) -> None:
+    for cause in found.causes:
+        since = f" for {_since(cause.since)}" if cause.since else ""
+        reason = f" ({cause.reason})" if cause.reason else ""
+        ctx.out.line(f"{cause.cause} {cause.symbol}".rstrip() + f" means {cause.effect}{since}"
+                     f"{reason}; ends when: {cause.ends or 'its reason is gone'}")  # fmt: skip
+    for latch in found.latches:
+        ctx.out.line(f"{latch} is latched here: `ztb explain {latch}` says what ends it")

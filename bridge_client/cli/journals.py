@@ -1,0 +1,108 @@
+"""The connector journals of this machine, read only: one order's row, remembered heads, latches.
+
+A command that only looks is no client: it takes no lock and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bridge_core.host.sqlite import Connection, journal_errors, open_database
+from bridge_core.protocol.chain import Head
+from bridge_core.protocol.replies import OrderView, decode_reply
+
+__all__ = ["LocalOrder", "Remembered", "local_orders", "remembered", "unfinished"]
+
+
+class LocalOrder(NamedTuple):
+    """What one client on this machine wrote down about an order; times are UTC ms."""
+
+    client: str
+    rid: str
+    client_order_id: str
+    op: str
+    inc: str
+    iat: int
+    deadline_ms: int
+    sent_ms: int
+    ended_ms: int
+    over: bool
+    view: OrderView
+
+
+class Remembered(NamedTuple):
+    """The heads of the server's record that one client remembers, and its latches."""
+
+    client: str
+    pairs: tuple[Head, ...]
+    latches: dict[str, str]
+
+
+def _journals(state: Path) -> Iterator[tuple[str, Connection]]:
+    for path in sorted(state.glob("*.db")):
+        with closing(open_database(path, exclusive=False)) as connection, journal_errors():
+            connection.execute("PRAGMA query_only = ON")
+            tables = {
+                name
+                for (name,) in connection.execute(
+                    "SELECT name FROM sqlite_schema WHERE type = 'table'"
+                )
+            }
+            if {"orders", "heads", "latches"} <= tables:
+                yield path.stem, connection
+
+
+_BY_ID: Final = """SELECT rid, client_order_id, op, inc, iat, deadline_ms, sent_ms, ended_ms, over,
+    view FROM orders WHERE rid = ? OR client_order_id = ?"""
+_OPEN: Final = """SELECT rid, client_order_id, op, inc, iat, deadline_ms, sent_ms, ended_ms, over,
+    view FROM orders WHERE over = 0 ORDER BY sent_ms"""
+
+
+def _orders(state: Path, query: str, *values: str) -> list[LocalOrder]:
+    return [
+        LocalOrder(client, *row[:-2], over=bool(row[-2]), view=decode_reply(OrderView, row[-1]))
+        for client, connection in _journals(state)
+        for row in connection.execute(query, values)
+    ]
+
+
+def local_orders(state: Path, order: str) -> list[LocalOrder]:
+    """Return the rows whose rid or client_order_id this is; one, unless clients disagree.
+
+    Raises:
+        ConfigError: a journal is damaged.
+    """
+    return _orders(state, _BY_ID, order, order)
+
+
+def unfinished(state: Path) -> list[LocalOrder]:
+    """Return the rows about which something is left to ask.
+
+    Raises:
+        ConfigError: a journal is damaged.
+    """
+    return _orders(state, _OPEN)
+
+
+def remembered(state: Path) -> list[Remembered]:
+    """Return what each client remembers of the server's record.
+
+    Raises:
+        ConfigError: a journal is damaged.
+    """
+    return [
+        Remembered(
+            client,
+            tuple(
+                Head(size, digest)
+                for size, digest in connection.execute(
+                    "SELECT size, hash FROM heads WHERE why = '' ORDER BY size"
+                )
+            ),
+            dict(connection.execute("SELECT name, detail FROM latches").fetchall()),
+        )
+        for client, connection in _journals(state)
+    ]

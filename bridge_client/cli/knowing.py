@@ -1,0 +1,138 @@
+"""Commands that only look, and one order's status, wait and fence. None opens a journal."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bridge_client.cli.exits import Exit
+from bridge_client.cli.orders import show_result, when
+from bridge_client.cli.output import Answer
+from bridge_client.cli.places import querying
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge_client.cli.main import Context
+    from bridge_client.facts import Fact
+
+__all__ = [
+    "account", "fence", "history", "pending", "positions", "quote", "status", "symbols", "wait",
+]  # fmt: skip
+
+_RID: Final = re.compile(r"\A[0-9a-f]{32}\Z")
+
+
+def _cell(fact: Fact, name: str) -> object:
+    """Return a field as it was signed, where it was."""
+    text = fact.exact.get(name)
+    value: object = getattr(fact, name) if text is None else text
+    return "" if value in (None, "0", 0) and name in _ZERO_IS_NONE else value
+
+
+_ZERO_IS_NONE: Final = frozenset({"sl", "tp", "expiration"})
+
+
+def _table(ctx: Context, names: Sequence[str], rows: Sequence[Fact]) -> None:
+    head = [name.removesuffix("_price").removesuffix("_at").upper() for name in names]
+    ctx.out.table(head, [[_cell(row, name) for name in names] for row in rows])
+    if not rows:
+        ctx.out.say("none")
+
+
+def account(ctx: Context) -> Answer:
+    """Show the account's money and identity."""
+    with querying(ctx) as bridge:
+        found = bridge.get_account()
+    names = (
+        "login", "server", "kind", "mode", "currency", "margin_mode", "leverage", "balance",
+        "equity", "profit", "margin", "free_margin", "margin_level", "time",
+    )  # fmt: skip
+    ctx.out.fields([(name, _cell(found, name)) for name in names])
+    return Answer(0, {"account": found})
+
+
+def positions(ctx: Context) -> Answer:
+    """List open positions; `foreign` ones were not opened through the bridge."""
+    with querying(ctx) as bridge:
+        rows = list(bridge.get_positions())
+    names = (
+        "ticket", "symbol", "type", "volume", "open_price", "current_price", "sl", "tp", "profit",
+        "origin", "client_order_id", "opened_at",
+    )  # fmt: skip
+    _table(ctx, names, rows)
+    return Answer(0, {"positions": rows})
+
+
+def pending(ctx: Context) -> Answer:
+    """List pending orders."""
+    with querying(ctx) as bridge:
+        rows = list(bridge.get_pending_orders())
+    names = (
+        "ticket", "symbol", "type", "volume", "price", "sl", "tp", "expiration", "origin",
+        "client_order_id", "placed_at",
+    )  # fmt: skip
+    _table(ctx, names, rows)
+    return Answer(0, {"pending": rows})
+
+
+def quote(ctx: Context) -> Answer:
+    """Show bid and ask."""
+    with querying(ctx) as bridge:
+        found = bridge.get_quote(ctx.args.symbol)
+    names = ("symbol", "bid", "ask", "time")
+    ctx.out.fields([(name, _cell(found, name)) for name in names])
+    return Answer(0, {"quote": found})
+
+
+def symbols(ctx: Context) -> Answer:
+    """List the symbols this account may trade, with their grids."""
+    with querying(ctx) as bridge:
+        rows = list(bridge.get_symbols())
+    names = (
+        "symbol", "allowed", "digits", "point", "volume_min", "volume_max", "volume_step",
+        "contract_size", "stops_level", "freeze_level",
+    )  # fmt: skip
+    _table(ctx, names, rows)
+    return Answer(0, {"symbols": rows})
+
+
+def history(ctx: Context) -> Answer:
+    """List deals."""
+    args = ctx.args
+    with querying(ctx) as bridge:
+        rows = list(
+            bridge.get_history(since=when(args.since), until=when(args.until), symbol=args.symbol)
+        )
+    names = (
+        "deal", "ticket", "symbol", "type", "entry", "volume", "price", "profit", "swap",
+        "commission", "reason", "time",
+    )  # fmt: skip
+    _table(ctx, names, rows)
+    return Answer(0, {"deals": rows})
+
+
+def status(ctx: Context) -> Answer:
+    """Show what is known of one order now."""
+    with querying(ctx) as bridge:
+        result = bridge.order_status(ctx.args.order)
+    return show_result(ctx.out, result)
+
+
+def wait(ctx: Context) -> Answer:
+    """Wait until one order, or every unfinished one, is final."""
+    with querying(ctx) as bridge:
+        result = bridge.wait(ctx.args.order, timeout=ctx.args.timeout)
+    return show_result(ctx.out, result)
+
+
+def fence(ctx: Context) -> Answer:
+    """Make sure that an order never runs; say what became of it."""
+    with querying(ctx) as bridge:
+        result = bridge.fence(ctx.args.order)
+    answer = show_result(ctx.out, result)
+    dead = answer.exit == Exit.DENIED
+    if dead:
+        ctx.out.say("it is dead: no late copy of it can run")
+    # DENIED is what a fence is for.
+    return Answer(Exit.OK, {**answer.data, "dead": True}) if dead else answer

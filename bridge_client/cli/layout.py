@@ -1,0 +1,145 @@
+"""What `ztb init` writes: the text of both configurations, and the first free ports.
+
+At most 12 lines a side and one comment a line, so that a newcomer reads all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bridge_client.cli.exits import UsageError
+
+__all__ = [
+    "PORT_FIRST", "PORT_STEP", "Plan", "choose_port", "connector_toml", "server_toml",
+    "taken_ports",
+]  # fmt: skip
+
+PORT_FIRST: Final = 5555
+# Requests, events, EA: one triple an account.
+PORT_STEP: Final = 3
+_PORT_LAST: Final = 65_533
+_COMMENT_COLUMN: Final = 34
+_BARE: Final = re.compile(r"\A[A-Za-z0-9_-]+\Z")
+
+
+class Plan(NamedTuple):
+    """One account to be made; `prices` is "synthetic" or the name of a file beside server.toml."""
+
+    name: str
+    symbols: tuple[str, ...]
+    max_volume: str
+    prices: str
+    port: int
+    mode: str = "paper"
+
+
+def _lines(rows: list[tuple[str, str]]) -> str:
+    return "".join(f"{setting:<{_COMMENT_COLUMN}}  # {why}\n" for setting, why in rows)
+
+
+def _key(symbol: str) -> str:
+    return symbol if _BARE.match(symbol) else f'"{symbol}"'
+
+
+def _symbols(plan: Plan) -> str:
+    return "[" + ", ".join(f'"{symbol}"' for symbol in plan.symbols) + "]"
+
+
+def _limits(plan: Plan) -> list[tuple[str, str]]:
+    volume = plan.max_volume if "." in plan.max_volume else f"{plan.max_volume}.0"
+    if len(plan.symbols) == 1:
+        return [
+            (f"[limits.{_key(plan.symbols[0])}]", "each symbol needs its limits, on both sides"),
+            (f"max_volume = {volume}", "lots in one order; more is denied"),
+            ("max_positions = 1", "open at the same time; more is denied"),
+        ]
+    table = f"{{ max_volume = {volume}, max_positions = 1 }}"
+    return [
+        ("[limits]", "lots in one order, positions at the same time"),
+        *((f"{_key(symbol)} = {table}", "more is denied") for symbol in plan.symbols),
+    ]
+
+
+def server_toml(plan: Plan) -> str:
+    """Return the configuration of the terminal's side."""
+    shown = "invented prices; or a CSV file's name" if plan.prices == "synthetic" else "a CSV file"
+    return _lines(
+        [
+            (f'account = "{plan.name}"', "the alias both sides sign"),
+            (f'mode = "{plan.mode}"', "these keys cannot sign for any other mode"),
+            ('backend = "paper"', "the built-in paper broker executes"),
+            ('host = "127.0.0.1"', "this machine only; a LAN address opens it to the LAN"),
+            (f"port = {plan.port}", f"requests; events on {plan.port + 1}"),
+            (f"allowed_symbols = {_symbols(plan)}", "no other is traded"),
+            (f'paper.prices = "{plan.prices}"', shown),
+            *_limits(plan),
+        ]
+    )
+
+
+def connector_toml(plan: Plan) -> str:
+    """Return the configuration of the strategy's side; the operator's is the same."""
+    return _lines(
+        [
+            (f'account = "{plan.name}"', "the alias both sides sign"),
+            (f'mode = "{plan.mode}"', "must be what the keys were made for"),
+            (f'server = "tcp://127.0.0.1:{plan.port}"', "where the server listens"),
+            ('keys = "keys/connector.key"', "this bundle signs; keep it to this side"),
+            (f"allowed_symbols = {_symbols(plan)}", "no other is signed"),
+            ("deviation = 20", "points of slippage taken when an order names none"),
+            *_limits(plan),
+        ]
+    )
+
+
+def taken_ports(beside: Path) -> Iterator[tuple[int, Path]]:
+    """Yield the request ports of the accounts in a folder, with the files that name them."""
+    for path in sorted(beside.glob("*/server/server.toml")):
+        # A neighbour's broken file is the neighbour's to mend; it must not stop this account.
+        with contextlib.suppress(OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            port = tomllib.loads(path.read_text("utf-8")).get("port")
+            if isinstance(port, int):
+                yield port, path
+
+
+def _busy(port: int) -> bool:
+    for one in range(port, port + PORT_STEP):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", one))
+            except OSError:
+                return True
+    return False
+
+
+def choose_port(beside: Path, wanted: int | None) -> int:
+    """Return the request port: the wanted one, or the first free triple from 5555.
+
+    Raises:
+        UsageError: the wanted triple touches one of an account beside it; names that file.
+    """
+    taken = dict(taken_ports(beside))
+    if wanted is not None:
+        clash = next((port for port in taken if abs(port - wanted) < PORT_STEP), None)
+        if clash is None:
+            return wanted
+        free = _first_free(set(taken))
+        raise UsageError(
+            f"ports {wanted} to {wanted + 2} touch those of {taken[clash]} ({clash} to "
+            f"{clash + 2}): use --port {free}",
+            "PORT",
+        )
+    return _first_free(set(taken))
+
+
+def _first_free(taken: set[int]) -> int:
+    for port in range(PORT_FIRST, _PORT_LAST, PORT_STEP):
+        if all(abs(port - other) >= PORT_STEP for other in taken) and not _busy(port):
+            return port
+    raise UsageError("no three free ports from 5555 on: name one with --port", "PORT")

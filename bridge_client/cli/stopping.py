@@ -1,0 +1,128 @@
+"""Stopping and going on: halt, reduce-only, flatten; resume and settle with the operator's key.
+
+Lowering the state never asks. Raising it, and closing everything, does.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args, get_type_hints
+
+from bridge_client.cli.arguments import nearest
+from bridge_client.cli.confirm import confirm
+from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
+from bridge_client.cli.orders import show_result
+from bridge_client.cli.output import Answer
+from bridge_client.cli.places import Place, place_of, querying, trading
+from bridge_client.settings import load_settings
+from bridge_core.protocol.messages import Settle
+
+if TYPE_CHECKING:
+    from bridge_client.cli.main import Context
+    from bridge_client.views import StateResult
+
+__all__ = ["flatten", "halt", "operator_place", "reduce_only", "resume", "settle", "show_state"]
+
+_RID: Final = re.compile(r"\A[0-9a-f]{32}\Z")
+_CAUSE: Final = re.compile(r"\A[A-Z][A-Z0-9_]{0,31}\Z")
+
+
+def show_state(ctx: Context, result: StateResult) -> Answer:
+    """Print the trading state that the server reports and what still lowers it."""
+    out = ctx.out
+    code = exit_of_outcome(result.status, result.code, result.by)
+    if code == Exit.OK:
+        out.line(f"{result.status}: trading state {out.word(result.state)}")
+    else:
+        why = "" if result.code in ("", "-") else f" {result.code}"
+        out.line(f"{result.status}{why}{f' by {result.by}' if result.by else ''}")
+    if code == Exit.UNKNOWN:
+        out.say("no answer came: it may have arrived, so look at `ztb health` and repeat it")
+    for cause in result.causes:
+        ends = f"; ends when: {cause.ends}" if cause.ends else ""
+        out.say(f"  {cause.cause} {cause.effect} {cause.symbol}".rstrip() + ends)
+    return Answer(code, {"result": result})
+
+
+def halt(ctx: Context) -> Answer:
+    """Pull the kill switch. It never asks: stopping must be easy."""
+    with querying(ctx) as bridge:
+        result = bridge.halt(ctx.args.reason)
+    return show_state(ctx, result)
+
+
+def reduce_only(ctx: Context) -> Answer:
+    """Let only closing and reducing orders pass. It never asks."""
+    with querying(ctx) as bridge:
+        result = bridge.reduce_only(ctx.args.reason)
+    return show_state(ctx, result)
+
+
+def flatten(ctx: Context) -> Answer:
+    """Cancel pending orders and close positions, as one signed order."""
+    args = ctx.args
+    place = place_of(args)
+    what = {
+        "all": "cancel every pending order and close every position",
+        "positions": "close every position",
+        "pendings": "cancel every pending order",
+    }[args.scope]
+    confirm(ctx, place, what, alias=True)
+    with trading(place) as bridge:
+        result = bridge.flatten(args.reason, args.scope.upper())
+    answer = show_result(ctx.out, result)
+    ctx.out.table(
+        ("TICKET", "OP", "STATUS", "CODE"),
+        [(child.ticket, child.op, child.status, child.code) for child in result.children],
+    )
+    return answer
+
+
+def operator_place(folder: str) -> Place:
+    """Return the operator's configuration.
+
+    Raises:
+        UsageError: the folder is not an operator's.
+    """
+    path = Path(folder) / "connector.toml"
+    if not path.is_file():
+        raise UsageError(
+            f"{folder} holds no connector.toml: --operator names the folder `operator` that "
+            "`ztb init` made",
+            "NO_OPERATOR",
+        )
+    return Place(path, load_settings(path))
+
+
+def resume(ctx: Context) -> Answer:
+    """End one latch, with a reason that stays in the record."""
+    args = ctx.args
+    cause = args.cause.upper().replace("-", "_")
+    if _CAUSE.match(cause) is None:
+        raise UsageError(f"{args.cause!r} is no cause: use the word that `ztb health` shows")
+    place = operator_place(args.operator)
+    confirm(ctx, place, f"end {cause}, so that orders may pass again", alias=True)
+    with querying(ctx, place) as bridge:
+        result = bridge.resume(cause, args.reason)
+    return show_state(ctx, result)
+
+
+def settle(ctx: Context) -> Answer:
+    """Give an operator's word on an UNKNOWN order; the record says HUMAN for ever."""
+    args = ctx.args
+    if _RID.match(args.rid) is None:
+        raise UsageError(f"{args.rid!r} is no rid: `ztb status ID` shows it (32 hex digits)")
+    allowed: tuple[str, ...] = get_args(get_type_hints(Settle)["status"])
+    status = args.status.upper()
+    if status not in allowed:
+        raise UsageError(
+            f"{args.status!r} is no outcome{nearest(status, allowed)}: use one of "
+            f"{' '.join(allowed)}"
+        )
+    place = operator_place(args.operator)
+    ticket = f", ticket {args.ticket}" if args.ticket else ""
+    confirm(ctx, place, f"swear that order {args.rid} ended {status}{ticket}", alias=True)
+    with querying(ctx, place) as bridge:
+        result = bridge.settle(args.rid, status, args.ticket, args.reason)
+    return show_state(ctx, result)

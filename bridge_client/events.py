@@ -1,0 +1,212 @@
+"""`events()`: one SUB socket, read in the caller's thread; verified, gap-checked, in order.
+
+An event never ends an order and never causes a trade: order_final only makes us ask.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from bridge_client.facts import Fact, Symbols
+from bridge_client.happenings import OrderFinal, Resync, event_of, tick_of
+from bridge_client.result import OrderResult
+from bridge_client.streams import EventKeys, Heard, StreamTracker, verify_event
+from bridge_client.transport import Subscriber
+from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
+from bridge_core.protocol.events import EventBody
+from bridge_core.protocol.replies import decode_reply
+from bridge_core.protocol.signing import Frames
+from bridge_core.protocol.token import EventToken
+from bridge_core.protocol.views import StreamPoint
+
+__all__ = ["EventFeed", "Sources"]
+
+_RETRY_S: Final = 0.5
+_REMEMBERED: Final = 4096
+
+
+class Sources(NamedTuple):
+    """What a feed asks: the truth with its stream points, and one order's bound outcome."""
+
+    trust: EventKeys
+    symbols: Symbols
+    wanted: frozenset[str]
+    sync: Callable[[str], tuple[Resync, list[StreamPoint]]]
+    outcome: Callable[[str], OrderResult | None]
+    closed: Callable[["EventFeed"], None]
+
+
+class EventFeed(Iterator["Fact | None"]):
+    """An iterator of events; yields None when nothing came for `timeout` seconds.
+
+    One thread iterates; `close()` ends it. It is subscribed from the moment it is made, and
+    complete from `ready()` on.
+    """
+
+    def __init__(self, subscriber: Subscriber, sources: Sources, timeout: float | None) -> None:
+        self._sub = subscriber
+        self._from = sources
+        self._timeout = timeout
+        self._streams = StreamTracker()
+        self._out: deque[Fact] = deque()
+        self._inbox: deque[OrderResult] = deque()
+        self._asked: dict[str, float] = {}
+        self._told: dict[str, None] = {}
+        self._sync_due = 0.0
+        self._why = ""
+        self._closed = threading.Event()
+        self.rejected = 0
+
+    # --- for the strategy ------------------------------------------------------------------
+
+    def ready(self, timeout: float = 5.0) -> bool:
+        """Wait for the first heartbeat (s): from then on no event is missed unnoticed."""
+        until = time.monotonic() + timeout
+        while not self._streams.ready and not self._closed.is_set():
+            if time.monotonic() >= until:
+                return False
+            self._turn(until)
+        return self._streams.ready
+
+    def __iter__(self) -> EventFeed:
+        return self
+
+    def __next__(self) -> Fact | None:
+        """Return the next event, or None after `timeout` seconds without one."""
+        until = float("inf") if self._timeout is None else time.monotonic() + self._timeout
+        while True:
+            if self._out:
+                return self._out.popleft()
+            if self._closed.is_set():
+                self._sub.close()
+                raise StopIteration
+            if time.monotonic() >= until:
+                return None
+            self._turn(until)
+
+    def close(self) -> None:
+        """End the iteration; may be called from any thread."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._from.closed(self)
+            self._sub.wake()
+
+    def end(self) -> None:
+        """Close the socket too: only from the thread that iterates, or when none does."""
+        self.close()
+        self._sub.close()
+
+    def __enter__(self) -> EventFeed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def tell(self, result: OrderResult) -> None:
+        """Take in an order that the background has settled; called from its thread."""
+        self._inbox.append(result)
+        self._sub.wake()
+
+    # --- one turn ---------------------------------------------------------------------------
+
+    def _turn(self, until: float) -> None:
+        now = time.monotonic()
+        if self._sync_due and now >= self._sync_due:
+            self._sync()
+        frames = self._sub.receive(min(until, self._next_due(now)))
+        if frames is not None:
+            self._take(frames)
+        while self._inbox:
+            self._final(self._inbox.popleft())
+        for rid in [rid for rid, due in self._asked.items() if due <= time.monotonic()]:
+            self._ask(rid)
+
+    def _next_due(self, now: float) -> float:
+        due = min(self._asked.values(), default=now + 1.0)
+        return min(due, self._sync_due) if self._sync_due else due
+
+    def _take(self, frames: Frames) -> None:
+        parts = verify_event(frames, self._from.trust)
+        if parts is None:
+            self.rejected += 1
+            return
+        token, raw = parts
+        try:
+            body = decode_reply(EventBody, raw)
+            if body.type == "heartbeat":
+                self._heartbeat(body)
+            else:
+                self._event(token, body)
+        except RemoteProtocolError:
+            self.rejected += 1
+
+    def _heartbeat(self, body: EventBody) -> None:
+        if not self._streams.heartbeat(body.streams):
+            self._lost("heartbeat")
+
+    def _event(self, token: EventToken, body: EventBody) -> None:
+        verdict = self._streams.event(token.stream, token.seq)
+        if verdict.heard is Heard.OLD:
+            return
+        if verdict.heard is Heard.GAP:
+            self._lost(token.stream)  # the snapshot will contain it
+            if body.type == "order_final":
+                self._asked.setdefault(body.rid, 0.0)
+            return
+        if body.type == "tick":
+            if body.symbol in self._from.wanted:
+                self._out.append(tick_of(body, self._from.symbols, verdict.missed))
+        elif body.type == "order_final":
+            self._asked.setdefault(body.rid, 0.0)
+        else:
+            event = event_of(body, self._from.symbols)
+            if event is not None:
+                self._out.append(event)
+
+    def _lost(self, why: str) -> None:
+        if not self._sync_due:
+            self._sync_due = time.monotonic()
+            self._why = why
+
+    def _sync(self) -> None:
+        try:
+            resync, points = self._from.sync(self._why)
+        except BridgeError:
+            self._sync_due = time.monotonic() + _RETRY_S  # the server is away; the gap stays
+            return
+        self._sync_due = 0.0
+        self._streams.synced(points)
+        self._out.append(resync)
+
+    def _ask(self, rid: str) -> None:
+        result = self._from.outcome(rid)
+        if result is None or not result.final:
+            self._asked[rid] = time.monotonic() + _RETRY_S
+            return
+        self._final(result)
+
+    def _final(self, result: OrderResult) -> None:
+        self._asked.pop(result.rid, None)
+        if result.rid in self._told:
+            return
+        self._told[result.rid] = None
+        if len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
+        self._out.append(
+            OrderFinal(
+                result=result,
+                client_order_id=result.client_order_id,
+                rid=result.rid,
+                exact={"rid": result.rid},
+            )
+        )

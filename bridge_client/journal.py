@@ -1,0 +1,266 @@
+"""The connector's journal: what it signed, before it left; what became of it; what it witnessed.
+
+One SQLite file per client name, owned by one process (an OS lock that dies with it). A row is
+INTENT and SENT in one commit, made before the first byte leaves: a row without an outcome means
+that the order may have run, and is asked about for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from bridge_core.host.sqlite import FileLock, open_database, transaction
+from bridge_core.protocol.chain import Head
+from bridge_core.protocol.errors import ConfigError
+from bridge_core.protocol.replies import OrderView, decode_reply, encode_reply
+from bridge_core.protocol.signing import Frames
+
+__all__ = ["ConnectorJournal", "Row"]
+
+SCHEMA: Final = 1
+_PAIRS_KEPT: Final = 256
+_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS orders (
+        rid TEXT PRIMARY KEY, client_order_id TEXT NOT NULL UNIQUE, op TEXT NOT NULL,
+        symbol TEXT NOT NULL, ticket INTEGER NOT NULL, fields TEXT NOT NULL,
+        token BLOB NOT NULL, body BLOB NOT NULL, inc TEXT NOT NULL, iat INTEGER NOT NULL,
+        deadline_ms INTEGER NOT NULL, sent_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,
+        over INTEGER NOT NULL, view BLOB NOT NULL) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS orders_open ON orders (over) WHERE over = 0",
+    "CREATE INDEX IF NOT EXISTS orders_by_ticket ON orders (ticket, iat)",
+    """CREATE TABLE IF NOT EXISTS heads (
+        size INTEGER NOT NULL, hash BLOB NOT NULL, seen_ms INTEGER NOT NULL, why TEXT NOT NULL,
+        PRIMARY KEY (size, hash)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS latches (
+        name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, detail TEXT NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+_COLUMNS: Final = (
+    "rid, client_order_id, op, symbol, ticket, fields, token, body, inc, iat, deadline_ms, "
+    "sent_ms, ended_ms, over, view"
+)
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One order of this client. `fields` is what the caller asked for, `over` that nothing is
+    left to ask; `frames` are empty for an order adopted from the server after a lost disk."""
+
+    rid: str
+    client_order_id: str
+    op: str
+    symbol: str
+    ticket: int
+    fields: str
+    frames: Frames
+    inc: str
+    iat: int
+    deadline_ms: int
+    sent_ms: int
+    view: OrderView
+    ended_ms: int = 0
+    over: bool = False
+
+    def _values(self) -> tuple[object, ...]:
+        return (
+            self.rid, self.client_order_id, self.op, self.symbol, self.ticket, self.fields,
+            self.frames.token, self.frames.body, self.inc, self.iat, self.deadline_ms,
+            self.sent_ms, self.ended_ms, int(self.over), encode_reply(self.view),
+        )  # fmt: skip
+
+
+class ConnectorJournal:
+    """One client's journal. Thread-safe; every method is one short transaction."""
+
+    def __init__(self, path: Path, account: str, mode: str) -> None:
+        """Open or create.
+
+        Raises:
+            ConfigError: CLIENT_IN_USE (names the other process), another account or mode, a
+                newer schema, or a damaged file.
+        """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._owner = FileLock(path.with_name(path.name + ".lock"), path.stem)
+        self._owner.acquire()
+        try:
+            self._conn = open_database(path, exclusive=False)
+            self._guard = threading.Lock()
+            self._start(path, {"account": account, "mode": mode, "schema": str(SCHEMA)})
+        except BaseException:
+            self._owner.release()
+            raise
+
+    def _start(self, path: Path, wanted: dict[str, str]) -> None:
+        with transaction(self._conn):
+            for statement in _TABLES:
+                self._conn.execute(statement)
+            known = dict(self._conn.execute("SELECT key, value FROM meta").fetchall())
+            for key, value in wanted.items():
+                if known.setdefault(key, value) != value:
+                    raise ConfigError(
+                        "JOURNAL",
+                        f"{path} belongs to {key} {known[key]}, not {value}: use another `state` "
+                        "folder",
+                    )
+            self._conn.executemany(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)", list(wanted.items())
+            )
+
+    # --- orders ---------------------------------------------------------------------------
+
+    def intend(self, row: Row) -> None:
+        """Make the order durable before it leaves.
+
+        Raises:
+            JournalFull, JournalFatal: it is not; nothing may be sent.
+        """
+        marks = ",".join("?" * 15)
+        with self._guard, transaction(self._conn):
+            self._conn.execute(
+                f"INSERT INTO orders ({_COLUMNS}) VALUES ({marks})", row._values()
+            )
+
+    def adopt(self, replaced_rid: str, row: Row) -> None:
+        """Let the server's order take the place of the copy it refused as a duplicate."""
+        marks = ",".join("?" * 15)
+        with self._guard, transaction(self._conn):
+            self._conn.execute("DELETE FROM orders WHERE rid = ?", (replaced_rid,))
+            self._conn.execute(
+                f"INSERT OR REPLACE INTO orders ({_COLUMNS}) VALUES ({marks})", row._values()
+            )
+
+    def outcomes(self, views: Iterable[tuple[OrderView, bool]], now_ms: int) -> None:
+        """Store what became of orders: (view, nothing left to ask)."""
+        rows = [(encode_reply(v), int(over), now_ms, v.rid) for v, over in views]
+        if not rows:
+            return
+        with self._guard, transaction(self._conn):
+            self._conn.executemany(
+                "UPDATE orders SET view = ?, over = ?, ended_ms = ? WHERE rid = ?", rows
+            )
+
+    def by_client_order_id(self, client_order_id: str) -> Row | None:
+        """Return the order that has this id, for ever."""
+        return self._one("client_order_id = ?", client_order_id)
+
+    def by_rid(self, rid: str) -> Row | None:
+        """Return the order with this request id."""
+        return self._one("rid = ?", rid)
+
+    def unfinished(self) -> list[Row]:
+        """Return the orders about which something is left to ask, oldest first."""
+        with self._guard:
+            found = self._conn.execute(
+                f"SELECT {_COLUMNS} FROM orders WHERE over = 0 ORDER BY sent_ms"
+            ).fetchall()
+        return [_row(values) for values in found]
+
+    def last_modify_iat(self, ticket: int) -> int:
+        """Return the iat (UTC ms) of the latest MODIFY signed for a ticket, or 0."""
+        with self._guard:
+            (found,) = self._conn.execute(
+                "SELECT MAX(iat) FROM orders WHERE ticket = ? AND op = 'MODIFY'", (ticket,)
+            ).fetchone()
+        return int(found or 0)
+
+    def _one(self, where: str, value: str) -> Row | None:
+        with self._guard:
+            found = self._conn.execute(
+                f"SELECT {_COLUMNS} FROM orders WHERE {where}", (value,)
+            ).fetchone()
+        return None if found is None else _row(found)
+
+    # --- what was witnessed ---------------------------------------------------------------
+
+    def pairs(self) -> tuple[Head, ...]:
+        """Return the remembered (size, head) pairs, oldest first; disputed ones are left out."""
+        with self._guard:
+            found = self._conn.execute(
+                "SELECT size, hash FROM heads WHERE why = '' ORDER BY size"
+            ).fetchall()
+        return tuple(Head(size, digest) for size, digest in found)
+
+    def keep_pair(self, pair: Head, now_ms: int, why: str = "") -> None:
+        """Remember a pair; one with a `why` is evidence of a fork and stays on file."""
+        with self._guard, transaction(self._conn):
+            self._conn.execute(
+                "INSERT OR IGNORE INTO heads VALUES (?, ?, ?, ?)",
+                (pair.size, pair.hash, now_ms, why),
+            )
+            self._conn.execute(
+                "DELETE FROM heads WHERE why = '' AND size NOT IN (SELECT size FROM heads "
+                "WHERE why = '' ORDER BY size DESC LIMIT ?)",
+                (_PAIRS_KEPT,),
+            )
+
+    def accept_pair(self, pair: Head, now_ms: int) -> None:
+        """Start anew from this pair; the earlier ones stay on file as disputed."""
+        with self._guard, transaction(self._conn):
+            self._conn.execute("UPDATE heads SET why = 'before accept' WHERE why = ''")
+            self._conn.execute(
+                "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, '')", (pair.size, pair.hash, now_ms)
+            )
+            self._conn.execute("DELETE FROM latches WHERE name = 'LOG_FORK'")
+
+    def latch(self, name: str, detail: str, now_ms: int) -> None:
+        """Set a latch; the first reason stays."""
+        with self._guard, transaction(self._conn):
+            self._conn.execute(
+                "INSERT OR IGNORE INTO latches VALUES (?, ?, ?)", (name, now_ms, detail)
+            )
+
+    def latches(self) -> dict[str, str]:
+        """Return the latches that are set, with their reasons."""
+        with self._guard:
+            return dict(self._conn.execute("SELECT name, detail FROM latches").fetchall())
+
+    def close(self) -> None:
+        """Close the file and give up the client name."""
+        with self._guard:
+            self._conn.close()
+        self._owner.release()
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    named = msgspec.convert(
+        dict(zip(_COLUMNS.split(", "), values, strict=True)), _Stored, strict=False
+    )
+    return Row(
+        rid=named.rid,
+        client_order_id=named.client_order_id,
+        op=named.op,
+        symbol=named.symbol,
+        ticket=named.ticket,
+        fields=named.fields,
+        frames=Frames(named.token, named.body),
+        inc=named.inc,
+        iat=named.iat,
+        deadline_ms=named.deadline_ms,
+        sent_ms=named.sent_ms,
+        ended_ms=named.ended_ms,
+        over=bool(named.over),
+        view=decode_reply(OrderView, named.view),
+    )
+
+
+class _Stored(Struct):
+    rid: str
+    client_order_id: str
+    op: str
+    symbol: str
+    ticket: int
+    fields: str
+    token: bytes
+    body: bytes
+    inc: str
+    iat: int
+    deadline_ms: int
+    sent_ms: int
+    ended_ms: int
+    over: int
+    view: bytes

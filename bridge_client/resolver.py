@@ -1,0 +1,210 @@
+"""The background thread: resolves what callers left open, makes outcomes durable, witnesses.
+
+It pumps the socket only while orders are open; otherwise it sleeps, so that callers pump alone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from bridge_client.journal import ConnectorJournal
+from bridge_client.link import Link
+from bridge_client.order import Driver, Order, rid_of
+from bridge_client.transport import Mailbox
+from bridge_core.host.sqlite import JournalBusy, JournalFull
+from bridge_core.protocol import limits
+from bridge_core.protocol.chain import Head
+from bridge_core.protocol.errors import BridgeError
+from bridge_core.protocol.messages import GetRange
+from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import LogPage
+
+__all__ = ["Resolver"]
+
+_WITNESS_S: Final = 60.0
+_WITNESS_WAIT_S: Final = 1.0
+_WITNESS_PAGES: Final = 10
+_RETRY_S: Final = 0.5
+_IDLE_S: Final = 5.0
+
+
+class Resolver:
+    """Owns the orders that no caller waits for any more."""
+
+    def __init__(self, link: Link, journal: ConnectorJournal) -> None:
+        self._link = link
+        self._journal = journal
+        self._driver = Driver(link)
+        self._mailbox = Mailbox(link=True)
+        self._wake = threading.Condition()
+        self._open: dict[str, Order] = {}
+        self._done: deque[Order] = deque()
+        self._closing = False
+        self._failed = False
+        self._kept = Head(-1, b"")
+        self._fork_kept = False
+        self._witness_due = time.monotonic() + _WITNESS_S
+        self.on_final: Callable[[Order], None] = lambda _order: None
+        self.on_stored: Callable[[Order], None] = lambda _order: None
+        self._thread = threading.Thread(target=self._run, name="ztb-resolver", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def adopt(self, order: Order) -> None:
+        """Go on with an order that its caller left."""
+        assert order.exchange is not None
+        left = order.mailbox
+        with self._wake:
+            self._open[order.exchange.rid] = order
+            self._driver.route(order, self._mailbox)
+            while (frames := left.take()) is not None:
+                self._mailbox.put(frames)
+            self._wake.notify()
+        self._link.transport.wake(self._mailbox)
+
+    def store(self, order: Order) -> None:
+        """Make an order's outcome durable soon."""
+        self._done.append(order)
+        with self._wake:
+            self._wake.notify()
+
+    def nudge(self, rid: str) -> None:
+        """Ask about an order at once, if it is ours to ask."""
+        with self._wake:
+            order = self._open.get(rid)
+            if order is None or order.life is None:
+                return
+            order.life.nudge(self._link.clocks())
+        self._link.transport.wake(self._mailbox)
+
+    def fence(self, order: Order) -> None:
+        """End an order that the background drives, rather than wait for it."""
+        with self._wake:
+            if order.life is not None:
+                order.life.fence(self._link.clocks())
+        self._link.transport.wake(self._mailbox)
+
+    # --- the thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing:
+            with self._wake:
+                if not self._open and not (self._done and not self._failed):
+                    idle = _RETRY_S if self._done else _IDLE_S
+                    self._wake.wait(idle)
+            try:
+                self._turn()
+            except BridgeError:
+                # Closed under our feet, or the journal is full: the rows stay unfinished on disk.
+                time.sleep(0 if self._closing else 0.1)
+
+    def _turn(self) -> None:
+        self.flush()
+        until = self._advance()
+        if until is not None:
+            self._link.transport.wait(self._mailbox, until)
+            while (frames := self._mailbox.take()) is not None:
+                order = self._about(rid_of(frames))
+                if order is not None:
+                    self._driver.deliver(order, frames)
+                    self._settle(order)
+        if time.monotonic() >= self._witness_due:
+            self._witness_due = time.monotonic() + _WITNESS_S
+            self.witness()
+
+    def _about(self, rid: str) -> Order | None:
+        with self._wake:
+            return self._open.get(rid) or next(
+                (o for o in self._open.values() if rid in o.questions), None
+            )
+
+    def _advance(self) -> float | None:
+        with self._wake:
+            orders = list(self._open.values())
+        ahead: float | None = None
+        for order in orders:
+            due = self._driver.advance(order)
+            if due is None:
+                self._settle(order)
+            else:
+                ahead = due if ahead is None else min(ahead, due)
+        return None if ahead is None else min(ahead, time.monotonic() + _RETRY_S)
+
+    def _settle(self, order: Order) -> None:
+        view = order.view
+        if not view.final:
+            return
+        now = (view.status, order.over)
+        if order.told == now:
+            return
+        first = not order.settled.is_set()
+        order.told = now
+        order.settled.set()
+        self.store(order)
+        if order.over:
+            with self._wake:
+                self._open.pop(view.rid, None)
+            self._driver.release(order)
+        if first or order.over:
+            self.on_final(order)
+
+    def flush(self) -> None:
+        """Write outcomes and the newest log head; on a full disk they wait."""
+        batch = [self._done.popleft() for _ in range(len(self._done))]
+        now_ms = self._link.clocks().wall_ms
+        try:
+            self._journal.outcomes(((o.view, o.over) for o in batch), now_ms)
+            self._keep_heads(now_ms)
+        except (JournalFull, JournalBusy):
+            self._done.extendleft(reversed(batch))
+            self._failed = True
+            return
+        self._failed = False
+        for order in batch:
+            if order.over:
+                self.on_stored(order)
+
+    def _keep_heads(self, now_ms: int) -> None:
+        session = self._link.session
+        fork, top = session.fork, session.witness.top
+        if fork is not None and not self._fork_kept:
+            for pair in (fork.seen, fork.shown):
+                self._journal.keep_pair(pair, now_ms, fork.why)
+            self._journal.latch("LOG_FORK", fork.why, now_ms)
+            self._fork_kept = True
+        elif fork is None and top.size > self._kept.size:
+            self._journal.keep_pair(top, now_ms)
+            self._kept = top
+            self._fork_kept = False
+
+    def witness(self) -> None:
+        """Check that the server's log extends what was seen (rule 6); a fork is latched."""
+        session = self._link.session
+        for _ in range(_WITNESS_PAGES):
+            if session.fork is not None or not self._link.greeted:
+                break
+            body = GetRange(since=0, first=session.witness.proven.size + 1, count=0)
+            try:
+                page = self._link.ask(Op.GET_LOG, body, LogPage, _WITNESS_WAIT_S)
+            except BridgeError:
+                break
+            self._link.check_page(page)
+            if not page.rows or session.witness.proven.size >= session.witness.top.size:
+                break
+        self.flush()
+
+    def close(self) -> None:
+        """End the thread and write what is known; what is not final stays unfinished on disk."""
+        self._closing = True
+        with self._wake:
+            self._wake.notify()
+        self._link.transport.wake(self._mailbox)
+        if self._thread.is_alive():
+            self._thread.join()
+        self.flush()

@@ -1,0 +1,1 @@
+"""What both sides share: `protocol` (pure) and `host` (the doors both need)."""

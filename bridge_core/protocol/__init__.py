@@ -1,0 +1,1 @@
+"""Floor 0: the contract. Pure: no socket, clock, file, thread or random number in here."""

@@ -1,0 +1,353 @@
+"""Answers of the settle lane: from the last snapshot and the journal, never from a broker call.
+
+So they come at the usual speed while the backend hangs; every answer says how old its data is.
+GET_HISTORY and CHECK alone need the terminal: the service queues them as reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from msgspec import Struct, structs
+
+from bridge_core.protocol import limits
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.events import EventBody
+from bridge_core.protocol.messages import GetRange, GetStatus, Query, Request
+from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import (
+    HelloReply,
+    JournalPage,
+    LogPage,
+    LogRow,
+    OrderView,
+    Page,
+    StateReply,
+    StatusReply,
+    SyncReply,
+    text_of,
+)
+from bridge_core.protocol.views import LimitView, PendingView, PositionView
+from bridge_server.context import Context
+from bridge_server.core.orders import OrderState, status_of
+from bridge_server.core.ports import Deal, MarginEstimate, Snapshot
+from bridge_server.guard import cause_views
+from bridge_server.health import Hop
+from bridge_server.journal import OrderRow
+from bridge_server.lifecycle import Lifecycle
+from bridge_server.views import (
+    account_view,
+    deal_view,
+    identity_view,
+    pending_view,
+    position_view,
+    quote_view,
+    symbol_view,
+)
+
+__all__ = ["Answer", "Answers", "order_status_view", "package_version"]
+
+_FEATURES: Final = ["fence", "flatten", "check", "journal", "log", "sync"]
+Answer = Struct | Refusal
+
+
+def package_version() -> str:
+    """Return the installed distribution's version."""
+    try:
+        return version("zero-trust-bridge")
+    except PackageNotFoundError:  # run from a bare checkout
+        return "0"
+
+
+def order_status_view(row: OrderRow) -> OrderView:
+    """Return a row with the status a peer is told."""
+    if row.final or row.state is OrderState.UNKNOWN:
+        return row.view
+    return structs.replace(row.view, status=status_of(row.state))
+
+
+class Answers:
+    """One method per query; the table at the end is what the service calls."""
+
+    def __init__(self, context: Context, lifecycle: Lifecycle, hops: list[Hop]) -> None:
+        self._c = context
+        self._orders = lifecycle
+        self._hops = hops
+        self.table: Final[dict[Op, Callable[[Request], Answer]]] = {
+            Op.HELLO: self._hello,
+            Op.PING: self._ping,
+            Op.HEALTH: self._health,
+            Op.GET_ACCOUNT: self._account,
+            Op.GET_POSITIONS: self._positions,
+            Op.GET_ORDERS: self._pendings,
+            Op.GET_QUOTE: self._quote,
+            Op.GET_SYMBOL: self._symbol,
+            Op.GET_LIMITS: self._limits,
+            Op.SYNC_ALL: self._sync,
+            Op.GET_STATUS: self._status,
+            Op.GET_JOURNAL: self._journal,
+            Op.GET_LOG: self._log,
+        }
+
+    def _shot(self) -> Snapshot | None:
+        return self._c.snapshot
+
+    def _hello(self, _: Request) -> Answer:
+        shot = self._shot()
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        settings = self._c.settings
+        return HelloReply(
+            incarnation=self._c.incarnation,
+            time=self._c.clock.wall_ms(),
+            mode=settings.mode,
+            account=identity_view(shot.identity),
+            state=self._c.guard.causes.state(),
+            causes=cause_views(self._c.guard.causes),
+            version=package_version(),
+            protocols=[limits.PROTOCOL_VERSION],
+            features=_FEATURES,
+            ttl_ms_max=settings.signature_ttl_s * 1000,
+            settle_ms=self._c.backend.settle_ms,
+            attests=self._c.backend.attests,
+            symbols=sorted(settings.allowed_symbols),
+        )
+
+    def _ping(self, _: Request) -> Answer:
+        return StateReply(
+            time=self._c.clock.wall_ms(), state=self._c.guard.causes.state(), terminal_ms="0"
+        )
+
+    def state_reply(self) -> StateReply:
+        """Return the trading state with its causes."""
+        return StateReply(
+            time=self._c.clock.wall_ms(),
+            state=self._c.guard.causes.state(),
+            causes=cause_views(self._c.guard.causes),
+        )
+
+    def _health(self, _: Request) -> Answer:
+        flights = list(self._orders.flights.values())
+        shot = self._shot()
+        return StateReply(
+            time=self._c.clock.wall_ms(),
+            state=self._c.guard.causes.state(),
+            causes=cause_views(self._c.guard.causes),
+            hops=[hop.view() for hop in self._hops],
+            started=self._c.started_ms,
+            open_orders=len(flights),
+            unknown_orders=sum(one.row.state is OrderState.UNKNOWN for one in flights),
+            counters={
+                **self._c.counters,
+                "undelivered": self._c.transport.undelivered,
+                "malformed": self._c.transport.malformed,
+                "refused_keys": self._c.transport.refused_keys,
+            },
+            backend=f"{self._c.backend.name}: {shot.note}" if shot else self._c.backend.name,
+        )
+
+    def _account(self, _: Request) -> Answer:
+        shot = self._shot()
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        return account_view(shot, self._c.settings.mode)
+
+    def _opener(self, ticket: int) -> OrderView | None:
+        row = self._c.journal.opener_of(ticket)
+        return row.view if row is not None else None
+
+    def _position_views(self, shot: Snapshot, symbol: str) -> list[PositionView]:
+        return [
+            position_view(one, self._opener(one.ticket))
+            for one in shot.positions.values()
+            if symbol in ("", one.symbol)
+        ]
+
+    def _pending_views(self, shot: Snapshot, symbol: str) -> list[PendingView]:
+        return [
+            pending_view(one, self._opener(one.ticket))
+            for one in shot.orders.values()
+            if symbol in ("", one.symbol)
+        ]
+
+    def _positions(self, body: Request) -> Answer:
+        shot, query = self._shot(), _query(body)
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        rows = self._position_views(shot, query.symbol)
+        page = rows[query.first : query.first + _count(query.count)]
+        return Page(positions=page, total=len(rows), time=shot.taken_wall_ms)
+
+    def _pendings(self, body: Request) -> Answer:
+        shot, query = self._shot(), _query(body)
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        rows = self._pending_views(shot, query.symbol)
+        page = rows[query.first : query.first + _count(query.count)]
+        return Page(orders=page, total=len(rows), time=shot.taken_wall_ms)
+
+    def _quote(self, body: Request) -> Answer:
+        shot, query = self._shot(), _query(body)
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        quotes = [one for one in shot.quotes.values() if query.symbol in ("", one.symbol)]
+        if query.symbol and not quotes:
+            known = query.symbol in shot.symbols
+            code = ReasonCode.NO_QUOTE if known else ReasonCode.SYMBOL_UNKNOWN
+            return Refusal(code, value=query.symbol)
+        return Page(
+            quotes=[quote_view(one) for one in quotes], total=len(quotes), time=shot.taken_wall_ms
+        )
+
+    def _symbol(self, body: Request) -> Answer:
+        shot, query = self._shot(), _query(body)
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        if query.symbol and query.symbol not in shot.symbols:
+            return Refusal(ReasonCode.SYMBOL_UNKNOWN, value=query.symbol)
+        allowed = self._c.settings.allowed_symbols
+        rows = [
+            symbol_view(one, allowed=one.symbol in allowed)
+            for one in shot.symbols.values()
+            if query.symbol in ("", one.symbol)
+        ]
+        page = rows[query.first : query.first + _count(query.count)]
+        return Page(symbols=page, total=len(rows), time=shot.taken_wall_ms)
+
+    def _limits(self, body: Request) -> Answer:
+        shot, query = self._shot(), _query(body)
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        settings, flying = self._c.settings, self._orders.flying()
+        rows = [LimitView(name="allowed_symbols", value=",".join(settings.allowed_symbols))]
+        rows += [
+            LimitView(name=name, value=str(value))
+            for name, value in (
+                ("entry_per_s", settings.rates.entry_per_s),
+                ("reduce_per_s", settings.rates.reduce_per_s),
+                ("settle_per_s", settings.rates.settle_per_s),
+                ("signature_ttl_s", settings.signature_ttl_s),
+            )
+        ]
+        for symbol, one in settings.limits.items():
+            if query.symbol not in ("", symbol):
+                continue
+            resting = sum(order.symbol == symbol for order in shot.orders.values())
+            resting += flying.get(symbol, 0)
+            held = resting + sum(p.symbol == symbol for p in shot.positions.values())
+            rows += [
+                LimitView(name="max_volume", symbol=symbol, value=text_of(one.max_volume)),
+                _counted("max_positions", symbol, one.max_positions, held),
+                _counted("max_orders", symbol, one.max_orders, resting),
+                LimitView(
+                    name="max_deviation",
+                    symbol=symbol,
+                    value="" if one.max_deviation is None else str(one.max_deviation),
+                ),
+            ]
+        return Page(limits=rows, total=len(rows), time=shot.taken_wall_ms)
+
+    def _sync(self, _: Request) -> Answer:
+        shot = self._shot()
+        if shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        return SyncReply(
+            account=account_view(shot, self._c.settings.mode),
+            positions=self._position_views(shot, ""),
+            orders=self._pending_views(shot, ""),
+            quotes=[quote_view(one) for one in shot.quotes.values()],
+            streams=self._c.publisher.points(),
+            state=self._c.guard.causes.state(),
+            causes=cause_views(self._c.guard.causes),
+            open_rids=sorted(self._orders.flights),
+            time=shot.taken_wall_ms,
+        )
+
+    def _status(self, body: Request) -> Answer:
+        assert isinstance(body, GetStatus)
+        if bool(body.rid) == bool(body.client_order_id):
+            return Refusal(ReasonCode.BODY)
+        if body.rid:
+            row = self._orders.find(body.rid)
+        else:
+            row = self._orders.find_by_id(body.client_order_id)
+        if row is None:
+            unseen = OrderView(
+                rid=body.rid,
+                client_order_id=body.client_order_id,
+                status=Status.UNKNOWN,
+                code=ReasonCode.NOT_SEEN,
+            )
+            return StatusReply(order=unseen)
+        return StatusReply(order=order_status_view(row))
+
+    def _journal(self, body: Request) -> Answer:
+        assert isinstance(body, GetRange)
+        rows, total = self._c.journal.page(body.since, body.first, _count(body.count))
+        shown = [order_status_view(self._orders.find(row.rid) or row) for row in rows]
+        return JournalPage(orders=shown, total=total)
+
+    def _log(self, body: Request) -> Answer:
+        assert isinstance(body, GetRange)
+        first = max(1, body.first)
+        rows = self._c.journal.log_rows(first, _count(body.count))
+        size, head = self._c.journal.head
+        return LogPage(
+            rows=[LogRow(n=n, record=raw.decode("utf-8"), hash=h.hex()) for n, raw, h in rows],
+            prev=self._c.journal.hash_at(first - 1).hex(),
+            size=size,
+            head=head.hex(),
+        )
+
+    # --- reads that come back from the terminal ------------------------------------------------
+
+    def estimate(self, rid: str, answer: MarginEstimate) -> OrderView:
+        """Return CHECK's answer: every check passed, and what it would take."""
+        return OrderView(
+            rid=rid,
+            op=Op.CHECK,
+            status=Status.OK,
+            final=True,
+            margin=text_of(answer.margin),
+            price=text_of(answer.price),
+            headroom=text_of(answer.free_margin),
+        )
+
+    def history(self, deals: tuple[Deal, ...]) -> Page:
+        """Return GET_HISTORY's answer: the newest deals that fit a page."""
+        shown = [deal_view(one) for one in deals[-limits.PAGE_ROWS_MAX :]]
+        return Page(deals=shown, total=len(deals), time=self._c.clock.wall_ms())
+
+    def attribute(self, event: EventBody) -> EventBody:
+        """Return an event with the order of ours behind its ticket."""
+        opener = self._opener(event.order or event.ticket) or self._opener(event.ticket)
+        if not event.ticket or opener is None:
+            return event if not event.ticket else structs.replace(event, origin="foreign")
+        return structs.replace(
+            event,
+            rid=opener.rid,
+            client_order_id=opener.client_order_id,
+            comment=opener.comment or event.comment,
+            origin="ours",
+        )
+
+
+def _query(body: Request) -> Query:
+    assert isinstance(body, Query)
+    return body
+
+
+def _count(asked: int) -> int:
+    return asked or limits.PAGE_ROWS_MAX
+
+
+def _counted(name: str, symbol: str, limit: int | None, used: int) -> LimitView:
+    if limit is None:
+        return LimitView(name=name, symbol=symbol)
+    headroom = text_of(Decimal(max(0, limit - used)))
+    return LimitView(
+        name=name, symbol=symbol, value=str(limit), used=str(used), headroom=headroom
+    )

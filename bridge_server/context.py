@@ -1,0 +1,48 @@
+"""What the rooms of floor 3 share: one account's doors and the last picture of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from logging import Logger
+
+from bridge_core.host.clock import Clock
+from bridge_core.host.sqlite import Reserve
+from bridge_core.protocol.keys import KeySet
+from bridge_server.core.ports import Backend, Snapshot
+from bridge_server.guard import Guard
+from bridge_server.journal import Journal
+from bridge_server.publisher import Publisher
+from bridge_server.replier import Replier
+from bridge_server.settings import ServerSettings
+from bridge_server.transport import Transport
+from bridge_server.worker import Worker
+
+__all__ = ["Context"]
+
+
+@dataclass(kw_only=True)
+class Context:
+    """Everything a request may touch. Owned by the one thread of the loop."""
+
+    settings: ServerSettings
+    sets: Mapping[str, KeySet]
+    incarnation: str
+    clock: Clock
+    journal: Journal
+    reserve: Reserve
+    guard: Guard
+    backend: Backend
+    worker: Worker
+    replier: Replier
+    transport: Transport
+    publisher: Publisher
+    log: Logger
+    started_ms: int
+    snapshot: Snapshot | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def count(self, name: str) -> int:
+        """Add one to a counter and return it."""
+        self.counters[name] = self.counters.get(name, 0) + 1
+        return self.counters[name]

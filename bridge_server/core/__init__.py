@@ -1,0 +1,1 @@
+"""Floor 1: the judgement. Pure: takes time, randomness and bytes as arguments."""

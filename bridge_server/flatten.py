@@ -1,0 +1,191 @@
+"""FLATTEN: one signed order with many effects (protocol.md 5).
+
+At its intent commit the tickets are fixed, one child row each; every child is journaled and begun
+once like any other order, and may begin until `flatten_window_ms` later, also after a restart.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from bridge_core.protocol import limits
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.deadline import Deadline
+from bridge_core.protocol.messages import Cancel, Close, Flatten, Request, encode_body
+from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import Child, OrderView
+from bridge_core.protocol.signing import Frames
+from bridge_core.protocol.tag import child_rid
+from bridge_server.context import Context
+from bridge_server.core.orders import FINAL_STATES, Evidence, OrderState
+from bridge_server.core.ports import Executed, Facts, Lost, NotBegun, Snapshot
+from bridge_server.journal import OrderRow
+from bridge_server.lifecycle import Flight, Lifecycle
+from bridge_server.rows import magic_of
+from bridge_server.telling import Waiter
+from bridge_server.views import view_of_body
+
+__all__ = ["Flattener"]
+
+_DONE: Final = frozenset({OrderState.FILLED, OrderState.DONE})
+
+
+class Flattener:
+    """Parents and children of FLATTEN orders."""
+
+    def __init__(self, context: Context, lifecycle: Lifecycle) -> None:
+        self._c = context
+        self._orders = lifecycle
+
+    def begin(self, parent: Flight, waiter: Waiter) -> Refusal | None:
+        """Fix the tickets in one commit and queue the children; the parent waits for them."""
+        body, shot = parent.body, self._c.snapshot
+        if not isinstance(body, Flatten) or shot is None:
+            return Refusal(ReasonCode.BROKER_DOWN)
+        parent.row.state = OrderState.DISPATCHING
+        parent.row.dispatched_ms = parent.row.accepted_ms
+        children = [self._child(parent, op, target) for op, target in _targets(body, shot)]
+        parent.row.view = msgspec.structs.replace(
+            parent.row.view, children=[_shown(child.row) for child in children]
+        )
+
+        def work() -> None:
+            self._c.journal.insert(parent.row, "ORDER", {"children": str(len(children))})
+            for child in children:
+                self._c.journal.insert(child.row, "ORDER", {"parent": parent.row.rid})
+
+        if not self._orders.commit(work, may_use_reserve=True):
+            return Refusal(ReasonCode.JOURNAL_FULL)
+        parent.waiters.append(waiter)
+        self._orders.flights[parent.row.rid] = parent
+        for child in children:
+            self._orders.flights[child.row.rid] = child
+            self._orders.reduce.append(child.row.rid)
+        if not children:
+            self._conclude(parent)
+        self._orders.dispatch_next()
+        return None
+
+    def _child(self, parent: Flight, op: Op, target: tuple[int, str]) -> Flight:
+        ticket, symbol = target
+        rid = child_rid(parent.row.rid, ticket)
+        client = parent.row.client
+        body: Request
+        if op is Op.CLOSE:
+            body = Close(
+                client_order_id=rid,
+                client=client,
+                ticket=ticket,
+                symbol=symbol,
+                volume="0",
+                deviation=limits.DEVIATION_POINTS_MAX,
+            )
+        else:
+            body = Cancel(client_order_id=rid, client=client, ticket=ticket)
+        now_ms = self._c.clock.wall_ms()
+        magic = magic_of(self._c.settings.account, rid, body)
+        view = view_of_body(rid, op, parent.row.kid, body, now_ms)
+        row = OrderRow(
+            rid=rid,
+            client_order_id=None,
+            kid=parent.row.kid,
+            client=client,
+            op=op,
+            symbol=symbol,
+            state=OrderState.ACCEPTED,
+            parent=parent.row.rid,
+            body=encode_body(body),
+            inc=self._c.incarnation,
+            magic=magic,
+            deadline_ms=parent.row.accepted_ms + limits.FLATTEN_WINDOW_MS,
+            accepted_ms=now_ms,
+            ticket=ticket,
+            view=msgspec.structs.replace(
+                view, client_order_id="", parent=parent.row.rid, magic=magic
+            ),
+        )
+        return self._child_flight(row, body, parent.frames)
+
+    def _child_flight(self, row: OrderRow, body: Request | None, frames: Frames) -> Flight:
+        now_wall, now_mono = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        return Flight(
+            row=row,
+            body=body,
+            frames=frames,
+            deadline=Deadline.at(row.deadline_ms, now_wall, now_mono),
+        )
+
+    def on_final(self, flight: Flight) -> None:
+        """Tell a parent that one of its children has ended, or is UNKNOWN."""
+        parent = self._orders.flights.get(flight.row.parent) if flight.row.parent else None
+        if parent is not None:
+            self._conclude(parent)
+
+    def _conclude(self, parent: Flight) -> None:
+        children = self._c.journal.children(parent.row.rid)
+        shown = [_shown(child) for child in children]
+        view = msgspec.structs.replace(parent.row.view, children=shown)
+        parent.row.view = view
+        states = [child.state for child in children]
+        if OrderState.UNKNOWN in states:
+            if parent.row.state is OrderState.DISPATCHING:
+                lost = Lost(cause="a ticket of the FLATTEN is UNKNOWN")
+                self._orders.finish(parent, lost, Evidence.SERVER)
+            return
+        if any(state not in FINAL_STATES for state in states):
+            return
+        failed = any(state not in _DONE for state in states)
+        outcome = Executed(
+            status=Status.PARTIAL if failed else Status.DONE,
+            code=ReasonCode.CHILD_FAILED if failed else ReasonCode.NONE,
+            facts=Facts(),
+        )
+        self._orders.finish(parent, outcome, Evidence.BROKER)
+
+    # --- restart -----------------------------------------------------------------------------
+
+    def recover_child(self, flight: Flight) -> None:
+        """Queue a child that had not begun; one that had is UNKNOWN."""
+        if flight.row.state is OrderState.DISPATCHING:
+            self._orders.finish(flight, Lost(cause="the server restarted"), Evidence.SERVER)
+        elif flight.row.state is OrderState.ACCEPTED:
+            if flight.deadline.passed(self._c.clock.wall_ms(), self._c.clock.mono_ms()):
+                expired = NotBegun(refusal=Refusal(ReasonCode.EXPIRED))
+                self._orders.finish(flight, expired, Evidence.SERVER)
+            else:
+                self._orders.reduce.append(flight.row.rid)
+
+    def recover_parents(self) -> None:
+        """Conclude parents whose children have all ended meanwhile."""
+        for flight in list(self._orders.flights.values()):
+            if flight.row.op == Op.FLATTEN:
+                self._conclude(flight)
+
+
+def _targets(body: Flatten, shot: Snapshot) -> list[tuple[Op, tuple[int, str]]]:
+    wanted = [
+        (Op.CANCEL, (one.ticket, one.symbol))
+        for one in shot.orders.values()
+        if body.scope in ("PENDINGS", "ALL") and body.symbol in ("", one.symbol)
+    ]
+    wanted += [
+        (Op.CLOSE, (one.ticket, one.symbol))
+        for one in shot.positions.values()
+        if body.scope in ("POSITIONS", "ALL") and body.symbol in ("", one.symbol)
+    ]
+    return wanted
+
+
+def _shown(row: OrderRow) -> Child:
+    view: OrderView = row.view
+    return Child(
+        ticket=row.ticket,
+        rid=row.rid,
+        status=view.status,
+        code=view.code,
+        op=row.op,
+        ea=view.ea,
+        ea_mac=view.ea_mac,
+    )

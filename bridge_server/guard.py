@@ -1,0 +1,166 @@
+"""The trading state's keeper: causes, the `halted` file, latches in the journal (recovery.md).
+
+A stop takes effect in memory first, then in the fsynced file, then in the log, so that a full or
+broken journal cannot keep it from holding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bridge_core.host.clock import ClockGuard
+from bridge_core.host.keyfiles import sync_folder
+from bridge_core.protocol import limits
+from bridge_core.protocol.views import CauseView
+from bridge_server.core.trading_state import CAUSES, Cause, Causes, RaisedCause, TradingState
+from bridge_server.journal import Journal
+
+__all__ = ["HALTED_FILE", "Guard", "cause_views", "read_halted", "write_halted"]
+
+HALTED_FILE: Final = "halted"
+_LATCHES: Final = "latches"
+
+
+def read_halted(path: Path) -> tuple[TradingState, str] | None:
+    """Return what the file says, None if there is no file; anything unclear means HALTED."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return TradingState.HALTED, "the halted file cannot be read"
+    word, _, reason = text.strip().partition(" ")
+    if word == TradingState.REDUCE_ONLY:
+        return TradingState.REDUCE_ONLY, reason
+    return TradingState.HALTED, reason
+
+
+def write_halted(path: Path, state: TradingState, rid: str, reason: str) -> None:
+    """Write the one line durably: a new file put in the old one's place."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(f"{state.value} {rid} {reason}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def remove_halted(path: Path) -> None:
+    """Remove the file durably."""
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def cause_views(causes: Causes) -> list[CauseView]:
+    """Return the causes in force as HEALTH shows them."""
+    return [
+        CauseView(
+            cause=one.cause,
+            kind=CAUSES[one.cause].kind,
+            effect=one.state,
+            since=one.since_ms,
+            symbol=one.symbol,
+            reason=one.reason,
+            ends=CAUSES[one.cause].ends.format(cause=one.cause),
+        )
+        for one in causes
+    ]
+
+
+class Guard:
+    """Holds the causes. `changed` is called after every change, with the cause and its reason."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        clock_guard: ClockGuard,
+        changed: Callable[[str, str], None],
+    ) -> None:
+        self._path = folder / HALTED_FILE
+        self._journal = journal
+        self._clock_guard = clock_guard
+        self._changed = changed
+        self.causes = Causes(self._load())
+
+    def on_change(self, changed: Callable[[str, str], None]) -> None:
+        """Say whom to tell of changes."""
+        self._changed = changed
+
+    def _load(self) -> list[RaisedCause]:
+        raw = self._journal.meta(_LATCHES)
+        return msgspec.json.decode(raw, type=list[RaisedCause]) if raw else []
+
+    def start(self, now_ms: int) -> None:
+        """Read the `halted` file and the wall clock's high water."""
+        found = read_halted(self._path)
+        if found is not None:
+            state, reason = found
+            self.causes.raise_cause(Cause.OPERATOR, now_ms, reason=reason, state=state)
+        high_water = int(self._journal.meta("wall_high_water") or 0)
+        if now_ms < high_water - limits.CLOCK_SKEW_MS_MAX:
+            behind = f"the clock is {high_water - now_ms} ms behind the last run"
+            self.causes.raise_cause(Cause.CLOCK_HIGH_WATER, now_ms, reason=behind)
+
+    def stop(self, state: TradingState, rid: str, reason: str, now_ms: int) -> None:
+        """HALT or REDUCE_ONLY: memory, file; the caller logs.
+
+        Raises:
+            OSError: the file could not be written; the stop holds in memory all the same.
+        """
+        self.causes.raise_cause(Cause.OPERATOR, now_ms, reason=reason, state=state)
+        now = self.causes.get(Cause.OPERATOR)
+        held = now.state if now is not None else state
+        self._changed(Cause.OPERATOR, reason)
+        write_halted(self._path, held, rid, reason)
+
+    def resume(self, cause: Cause) -> bool:
+        """End a latch, inside the caller's transaction; `forget_halted` follows its commit."""
+        ended = self.causes.resume(cause)
+        if ended:
+            self.persist()
+        return ended
+
+    def forget_halted(self, cause: Cause, reason: str) -> None:
+        """After the log record of a RESUME is durable: remove the file it leaves behind."""
+        if cause is Cause.OPERATOR:
+            remove_halted(self._path)
+        self._changed(cause, reason)
+
+    def latch(self, cause: Cause, reason: str, now_ms: int) -> None:
+        """Raise a latch and keep it over restarts."""
+        if self.causes.raise_cause(cause, now_ms, reason=reason):
+            with self._journal.transaction():
+                self.persist()
+            self._changed(cause, reason)
+
+    def persist(self) -> None:
+        """Write the latches to the journal, inside a transaction (OPERATOR has its own file)."""
+        kept = [one for one in self.causes.latches() if one.cause is not Cause.OPERATOR]
+        self._journal.put_meta({_LATCHES: msgspec.json.encode(kept).decode("ascii")})
+
+    def condition(
+        self, cause: Cause, present: bool, now_ms: int, *, symbol: str = "", reason: str = ""
+    ) -> None:
+        """Follow a condition: it holds while present and lingers as its row says."""
+        if present:
+            changed = self.causes.raise_cause(cause, now_ms, symbol=symbol, reason=reason)
+        else:
+            changed = self.causes.reason_gone(cause, now_ms, symbol=symbol)
+        if changed:
+            self._changed(cause, reason or symbol)
+
+    def observe_clock(self, wall_ms: int, mono_ms: int) -> bool:
+        """Compare both clocks; returns whether entries may rely on them."""
+        healthy = self._clock_guard.observe(wall_ms, mono_ms)
+        # The guard itself waits until the offset is stable, so the cause lingers no second time.
+        self.condition(
+            Cause.CLOCK, not healthy, wall_ms, reason="the wall clock jumped" if not healthy else ""
+        )
+        return healthy

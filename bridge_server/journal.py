@@ -1,0 +1,359 @@
+"""The server's journal: one row per journaled request, a hash-chained log, meta (recovery.md).
+
+One connection, one owner thread. Every change of state is compare-and-set and stands in the same
+transaction as its log record. An unclear commit is JournalFatal: nothing may act after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from bridge_core.host.sqlite import JournalFatal, open_database, transaction
+from bridge_core.protocol.chain import GENESIS, Head, Record, encode_record, link
+from bridge_core.protocol.errors import ConfigError
+from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.signing import Frames
+from bridge_server.core.orders import FINAL_STATES, Life, OrderState
+
+__all__ = ["Change", "Journal", "OrderRow"]
+
+SCHEMA: Final = 1
+
+_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS orders (
+        rid TEXT PRIMARY KEY, client_order_id TEXT UNIQUE, kid TEXT NOT NULL, client TEXT NOT NULL,
+        op TEXT NOT NULL, symbol TEXT NOT NULL, state TEXT NOT NULL, life TEXT NOT NULL,
+        parent TEXT NOT NULL, req_hash TEXT NOT NULL, token BLOB NOT NULL, body BLOB NOT NULL,
+        inc TEXT NOT NULL, magic INTEGER NOT NULL, deadline_ms INTEGER NOT NULL,
+        accepted_ms INTEGER NOT NULL, dispatched_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,
+        ticket INTEGER NOT NULL, evidence TEXT NOT NULL, view BLOB NOT NULL,
+        reply_token BLOB NOT NULL, reply_body BLOB NOT NULL) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS orders_by_state ON orders (state)",
+    "CREATE INDEX IF NOT EXISTS orders_by_time ON orders (accepted_ms)",
+    "CREATE INDEX IF NOT EXISTS orders_by_ticket ON orders (ticket)",
+    "CREATE INDEX IF NOT EXISTS orders_by_parent ON orders (parent) WHERE parent <> ''",
+    "CREATE INDEX IF NOT EXISTS orders_absent ON orders (magic) WHERE evidence = 'ABSENT'",
+    """CREATE TABLE IF NOT EXISTS log (
+        n INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
+class OrderRow(Struct, kw_only=True):
+    """One row. `view` is the order as peers see it; reply_* is the stored reply once final."""
+
+    rid: str
+    client_order_id: str | None
+    kid: str
+    client: str
+    op: str
+    symbol: str
+    state: OrderState
+    life: str = ""
+    parent: str = ""
+    req_hash: str = ""
+    token: bytes = b""
+    body: bytes = b""
+    inc: str = ""
+    magic: int = 0
+    deadline_ms: int = 0
+    accepted_ms: int = 0
+    dispatched_ms: int = 0
+    ended_ms: int = 0
+    ticket: int = 0
+    evidence: str = ""
+    view: OrderView
+    reply_token: bytes = b""
+    reply_body: bytes = b""
+
+    @property
+    def final(self) -> bool:
+        """Return whether no evidence can change it any more."""
+        return self.state in FINAL_STATES
+
+
+class Change(Struct, kw_only=True):
+    """What a transition writes besides the state."""
+
+    state: OrderState
+    view: OrderView
+    at_ms: int
+    evidence: str = ""
+    life: str = ""
+    data: dict[str, str] = {}
+
+
+_COLUMNS: Final = (
+    "rid", "client_order_id", "kid", "client", "op", "symbol", "state", "life", "parent",
+    "req_hash", "token", "body", "inc", "magic", "deadline_ms", "accepted_ms", "dispatched_ms",
+    "ended_ms", "ticket", "evidence", "view", "reply_token", "reply_body",
+)  # fmt: skip
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM orders "  # noqa: S608  constant columns
+_INSERT: Final = (
+    f"INSERT INTO orders ({', '.join(_COLUMNS)}) "  # noqa: S608  constant columns
+    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_decode_view: Final = msgspec.json.Decoder(OrderView).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def _row(values: tuple[object, ...]) -> OrderRow:
+    fields = dict(zip(_COLUMNS, values, strict=True))
+    view = fields["view"]
+    assert isinstance(view, bytes)
+    fields["view"] = _decode_view(view)
+    fields["state"] = OrderState(str(fields["state"]))
+    return OrderRow(**fields)  # type: ignore[arg-type]
+
+
+class Journal:
+    """The durable truth of one account. Times are UTC ms."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            ConfigError: in use, not durable, damaged, or of a newer schema.
+        """
+        self.path = path
+        self._db = open_database(path, exclusive=True)
+        with transaction(self._db):
+            for statement in _TABLES:
+                self._db.execute(statement)
+        found = self.meta("schema")
+        if found is not None and int(found) > SCHEMA:
+            raise ConfigError(
+                "JOURNAL_NEWER", f"{path} has schema {found}, this version knows {SCHEMA}: upgrade"
+            )
+        self.head = self._read_head()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # --- meta ------------------------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        """Return a value of the meta table."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put_meta(self, values: dict[str, str]) -> None:
+        """Write values to the meta table, in the surrounding transaction if there is one."""
+        self._db.executemany(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            list(values.items()),
+        )
+
+    def bind(self, account: dict[str, str]) -> None:
+        """Tie an empty journal to an account; refuse one that began with another.
+
+        Raises:
+            ConfigError: JOURNAL_ACCOUNT, naming both.
+        """
+        for key, wanted in account.items():
+            found = self.meta(key)
+            if found is not None and found != wanted:
+                raise ConfigError(
+                    "JOURNAL_ACCOUNT",
+                    f"{self.path} began with {key} {found}, the configuration says {wanted}: "
+                    "use another state folder",
+                )
+        with transaction(self._db):
+            self.put_meta({**account, "schema": str(SCHEMA)})
+
+    # --- transactions and the log ----------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One durable commit; on failure the in-memory head goes back with the file."""
+        before = self.head
+        try:
+            with transaction(self._db):
+                yield
+        except BaseException:
+            self.head = before
+            raise
+
+    def append(self, record: Record) -> None:
+        """Add one record to the chain, inside a transaction."""
+        raw = encode_record(record)
+        digest = link(self.head.hash, raw)
+        self._db.execute("INSERT INTO log VALUES (?, ?, ?)", (self.head.size + 1, raw, digest))
+        self.head = Head(self.head.size + 1, digest)
+
+    def log_rows(self, first: int, count: int) -> list[tuple[int, bytes, bytes]]:
+        """Return records from index `first` (1-based) on."""
+        rows = self._db.execute(
+            "SELECT n, record, hash FROM log WHERE n >= ? ORDER BY n LIMIT ?", (first, count)
+        )
+        return [(int(n), bytes(record), bytes(digest)) for n, record, digest in rows]
+
+    def hash_at(self, n: int) -> bytes:
+        """Return the hash of record n, the genesis hash for 0."""
+        if n <= 0:
+            return GENESIS
+        row = self._db.execute("SELECT hash FROM log WHERE n = ?", (n,)).fetchone()
+        return bytes(row[0]) if row is not None else b""
+
+    def _read_head(self) -> Head:
+        row = self._db.execute("SELECT n, hash FROM log ORDER BY n DESC LIMIT 1").fetchone()
+        return Head(0, GENESIS) if row is None else Head(int(row[0]), bytes(row[1]))
+
+    # --- orders ----------------------------------------------------------------------------
+
+    def insert(self, row: OrderRow, kind: str, data: dict[str, str] | None = None) -> None:
+        """Write a new row and its record, inside a transaction."""
+        self._db.execute(
+            _INSERT,
+            tuple(
+                _encode(value) if name == "view" else value
+                for name, value in ((name, getattr(row, name)) for name in _COLUMNS)
+            ),
+        )
+        self.append(
+            Record(
+                ts=row.accepted_ms,
+                kind=kind,
+                rid=row.rid,
+                op=row.op,
+                state=row.state,
+                code=row.view.code if row.view.code != "-" else "",
+                data={"req_hash": row.req_hash, **(data or {})} if row.req_hash else data or {},
+            )
+        )
+
+    def change(
+        self,
+        row: OrderRow,
+        to: Change,
+        reply: Callable[[OrderView], Frames] | None = None,
+    ) -> OrderRow:
+        """Move a row along by compare-and-set, inside a transaction; return the row as it is then.
+
+        The reply is made after the record, so that it carries the head that includes it. `row`
+        itself stays as it was: what is not committed has not happened.
+
+        Raises:
+            JournalFatal: the row was not in the state we hold it to be in.
+        """
+        data = {**to.data, "evidence": to.evidence} if to.evidence else dict(to.data)
+        self.append(
+            Record(
+                ts=to.at_ms,
+                kind="ORDER",
+                rid=row.rid,
+                op=row.op,
+                state=to.state,
+                code=to.view.code if to.view.code != "-" else "",
+                data=data,
+            )
+        )
+        frames = reply(to.view) if reply is not None else Frames(b"", b"")
+        moved = msgspec.structs.replace(
+            row,
+            state=to.state,
+            view=to.view,
+            evidence=to.evidence,
+            life=to.life,
+            ticket=to.view.ticket,
+            dispatched_ms=to.at_ms if to.state is OrderState.DISPATCHING else row.dispatched_ms,
+            ended_ms=to.at_ms if to.state in FINAL_STATES else 0,
+            reply_token=frames.token,
+            reply_body=frames.body,
+        )
+        cursor = self._db.execute(
+            "UPDATE orders SET state = ?, view = ?, evidence = ?, life = ?, ticket = ?,"
+            " dispatched_ms = ?, ended_ms = ?, reply_token = ?, reply_body = ?"
+            " WHERE rid = ? AND state = ?",
+            (
+                moved.state, _encode(moved.view), moved.evidence, moved.life, moved.ticket,
+                moved.dispatched_ms, moved.ended_ms, moved.reply_token, moved.reply_body,
+                row.rid, row.state,
+            ),
+        )  # fmt: skip
+        if cursor.rowcount != 1:
+            raise JournalFatal("JOURNAL_FATAL", f"rid={row.rid} expected={row.state}")
+        return moved
+
+    def show(self, row: OrderRow, view: OrderView) -> OrderRow:
+        """Write what an open row looks like now, inside a transaction; its state stays."""
+        self._db.execute("UPDATE orders SET view = ? WHERE rid = ?", (_encode(view), row.rid))
+        return msgspec.structs.replace(row, view=view)
+
+    def set_life(self, row: OrderRow, life: Life, at_ms: int) -> OrderRow:
+        """Follow a WORKING order, inside a transaction; return the row as it is then."""
+        view = msgspec.structs.replace(row.view, life=life.value)
+        self.append(
+            Record(ts=at_ms, kind="LIFE", rid=row.rid, op=row.op, data={"life": life.value})
+        )
+        self._db.execute(
+            "UPDATE orders SET life = ?, view = ? WHERE rid = ?", (life, _encode(view), row.rid)
+        )
+        return msgspec.structs.replace(row, life=life, view=view)
+
+    def get(self, rid: str) -> OrderRow | None:
+        """Return a row by request id."""
+        return self._one("WHERE rid = ?", rid)
+
+    def get_by_client_order_id(self, client_order_id: str) -> OrderRow | None:
+        """Return a row by the strategy's own id."""
+        return self._one("WHERE client_order_id = ?", client_order_id)
+
+    def working_on(self, ticket: int) -> OrderRow | None:
+        """Return the WORKING row whose pending order has this ticket."""
+        return self._one(
+            "WHERE ticket = ? AND state = 'WORKING' AND life IN ('WORKING', 'PARTIAL')", ticket
+        )
+
+    def working(self) -> list[OrderRow]:
+        """Return the rows whose pending orders we believe to rest at the broker."""
+        found = self._db.execute(
+            _SELECT + "WHERE state = 'WORKING' AND life IN ('WORKING', 'PARTIAL')"
+        )
+        return [_row(values) for values in found]
+
+    def opener_of(self, ticket: int) -> OrderRow | None:
+        """Return the OPEN that made this position or pending order."""
+        return self._one("WHERE ticket = ? AND op = 'OPEN'", ticket)
+
+    def _one(self, where: str, value: str | int) -> OrderRow | None:
+        found = self._db.execute(_SELECT + where, (value,)).fetchone()
+        return None if found is None else _row(found)
+
+    def unfinished(self) -> list[OrderRow]:
+        """Return the rows that are not final, oldest first."""
+        found = self._db.execute(
+            _SELECT
+            + "WHERE state IN ('ACCEPTED', 'DISPATCHING', 'UNKNOWN') ORDER BY accepted_ms, rid"
+        )
+        return [_row(values) for values in found]
+
+    def children(self, parent: str) -> list[OrderRow]:
+        """Return the child rows of a FLATTEN."""
+        found = self._db.execute(
+            _SELECT + "WHERE parent = ? AND parent <> '' ORDER BY rid", (parent,)
+        )
+        return [_row(values) for values in found]
+
+    def page(self, since_ms: int, first: int, count: int) -> tuple[list[OrderRow], int]:
+        """Return rows accepted since a time, and how many there are."""
+        total = self._db.execute(
+            "SELECT count(*) FROM orders WHERE accepted_ms >= ?", (since_ms,)
+        ).fetchone()
+        found = self._db.execute(
+            _SELECT + "WHERE accepted_ms >= ? ORDER BY accepted_ms, rid LIMIT ? OFFSET ?",
+            (since_ms, count, first),
+        )
+        return [_row(values) for values in found], int(total[0])
+
+    def absent_magics(self) -> frozenset[int]:
+        """Return the magics of orders that were concluded absent (GHOST_FILL watches them)."""
+        found = self._db.execute("SELECT magic FROM orders WHERE evidence = 'ABSENT'")
+        return frozenset(int(magic) for (magic,) in found if magic)

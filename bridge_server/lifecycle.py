@@ -1,0 +1,422 @@
+"""One order's way through the server: journal, act, journal, reply (recovery.md).
+
+J1 before any acknowledgement, J2 (the intent) before the broker call, J3 before the reply. The
+broker call is made at most once per row. Waiting orders stand here and not in the worker, so that
+a halt, a fence or a deadline finds them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from bridge_core.host.logs import log_event
+from bridge_core.host.sqlite import JournalFull
+from bridge_core.protocol import limits
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.deadline import Deadline
+from bridge_core.protocol.messages import Modify, Open, Request, decode_body
+from bridge_core.protocol.operations import Lane, Op
+from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.signing import Frames
+from bridge_core.protocol.tag import make_tag
+from bridge_server.context import Context
+from bridge_server.core.gate import Admitted, stops_only
+from bridge_server.core.orders import Evidence, OrderEvent, OrderState, after, status_of
+from bridge_server.core.ports import (
+    Executed,
+    Lost,
+    NotBegun,
+    Outcome,
+    Rejected,
+    Submission,
+)
+from bridge_server.core.trading_state import Act, Cause, refused_by_state
+from bridge_server.journal import Change, OrderRow
+from bridge_server.refusals import Refusals
+from bridge_server.rows import new_row, ttl_of
+from bridge_server.telling import Teller, Waiter
+from bridge_server.views import with_outcome
+from bridge_server.worker import CheckJob, ExecuteJob, HistoryJob, ScanJob
+from bridge_server.worker import Executed as Ran
+
+__all__ = ["Flight", "Lifecycle"]
+
+CALL_MS_MAX: Final = limits.TRADE_CALL_MS_MAX
+_EVENTS: Final = {
+    Status.FILLED: OrderEvent.FILL,
+    Status.PARTIAL: OrderEvent.PART,
+    Status.WORKING: OrderEvent.PLACE,
+    Status.DONE: OrderEvent.COMPLETE,
+}
+
+
+class Flight(Struct, kw_only=True):
+    """An order that is not final. `called_ms` is when the broker call began (monotonic), 0 before."""
+
+    row: OrderRow
+    body: Request | None
+    frames: Frames
+    deadline: Deadline
+    waiters: list[Waiter] = []
+    called_ms: int = 0
+    absent_since_ms: int = 0
+
+    @property
+    def entry_symbol(self) -> str:
+        """Return the symbol whose exposure this may still raise, "" if it opens nothing."""
+        return self.body.symbol if isinstance(self.body, Open) else ""
+
+
+class Lifecycle:
+    """The flights, their queues and the one order that is at the broker."""
+
+    def __init__(self, context: Context) -> None:
+        self._c = context
+        self.flights: dict[str, Flight] = {}
+        self.reduce: deque[str] = deque()
+        self.entries: deque[str] = deque()
+        self.reads: deque[CheckJob | HistoryJob | ScanJob] = deque()
+        self.busy = False
+        self.calling = ""
+        self.tell = Teller(context)
+        self.refused = Refusals(context, self.tell)
+        self._modified: dict[int, int] = {}
+        self.on_final: Callable[[Flight], None] = lambda flight: None
+
+    # --- what the gate asks ------------------------------------------------------------------
+
+    def flying(self) -> dict[str, int]:
+        """Return entries not yet in the snapshot, by symbol, each at its worst case."""
+        counts: dict[str, int] = {}
+        for flight in self.flights.values():
+            symbol = flight.entry_symbol
+            if symbol:
+                counts[symbol] = counts.get(symbol, 0) + 1
+        return counts
+
+    def queue_full(self) -> bool:
+        """Return whether another order would only wait for its own death."""
+        return len(self.reduce) + len(self.entries) >= limits.WORKER_QUEUE_MAX
+
+    def find(self, rid: str) -> OrderRow | None:
+        """Return the row of a request id, durable or about to be."""
+        flight = self.flights.get(rid)
+        if flight is not None:
+            return flight.row
+        return self.refused.get(rid) or self._c.journal.get(rid)
+
+    def find_by_id(self, client_order_id: str) -> OrderRow | None:
+        """Return the row that has a client_order_id."""
+        refused = self.refused.get_by_client_order_id(client_order_id)
+        if refused is not None:
+            return refused
+        found = self._c.journal.get_by_client_order_id(client_order_id)
+        return self.find(found.rid) if found is not None else None
+
+    # --- refusals ------------------------------------------------------------------------------
+
+    def refuse(self, request: Admitted, refusal: Refusal) -> OrderRow:
+        """Remember a DENIED of an authentic request; the row carries the reply to send."""
+        body = decode_body(request.spec.body, request.body)
+        wanted = getattr(body, "client_order_id", "")
+        holder = self.find_by_id(wanted) if wanted else None
+        return self.refused.add(request, body, refusal, holder)
+
+    def drop_entries(self, code: ReasonCode) -> None:
+        """End every queued entry; queued reduce orders survive a halt."""
+        while self.entries:
+            self._end_queued(self.entries.popleft(), code)
+
+    def abort_queued(self) -> None:
+        """End everything that has not begun, at the end of this run."""
+        self.drop_entries(ReasonCode.STOPPING)
+        while self.reduce:
+            flight = self.flights.get(self.reduce[0])
+            if flight is not None and flight.row.parent:
+                self.reduce.popleft()  # a FLATTEN's child goes on after the restart
+            else:
+                self._end_queued(self.reduce.popleft(), ReasonCode.STOPPING)
+        self.reads.clear()
+
+    def _end_queued(self, rid: str, code: ReasonCode) -> None:
+        flight = self.flights.get(rid)
+        if flight is not None and flight.row.state is OrderState.ACCEPTED:
+            self.finish(flight, NotBegun(refusal=Refusal(code)), Evidence.SERVER)
+
+    # --- acceptance ------------------------------------------------------------------------------
+
+    def accept(self, request: Admitted, body: Request, waiter: Waiter) -> Refusal | None:
+        """Journal an order and hand it on, or queue it; returns the refusal of a full journal."""
+        at_once = not self.busy and not self.reduce and not self.entries
+        at_once = at_once and request.op is not Op.MODIFY
+        flight = self.flight_for(request, body)
+        flight.waiters.append(waiter)
+        row = flight.row
+        if at_once:
+            row.state, row.dispatched_ms = OrderState.DISPATCHING, row.accepted_ms
+        reducing = request.spec.lane is Lane.REDUCE
+        if not self.commit(lambda: self._c.journal.insert(row, "ORDER"), may_use_reserve=reducing):
+            return Refusal(ReasonCode.JOURNAL_FULL)
+        self.flights[row.rid] = flight
+        if at_once:
+            self._call(flight)
+        else:
+            (self.reduce if reducing else self.entries).append(row.rid)
+            self.dispatch_next()
+        return None
+
+    def flight_for(self, request: Admitted, body: Request) -> Flight:
+        """Return a flight that is not journaled yet."""
+        now_wall, now_mono = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        return Flight(
+            row=new_row(self._c, request, body, OrderState.ACCEPTED),
+            body=body,
+            frames=request.frames,
+            deadline=Deadline.at(request.token.deadline_ms, now_wall, now_mono),
+        )
+
+    def commit(self, work: Callable[[], None], *, may_use_reserve: bool) -> bool:
+        """Run one durable transaction; False when the disk is full and nothing was written.
+
+        The reserve is given up for the reduce lane and for outcomes, never for entries.
+        """
+        for attempt in range(2):
+            try:
+                with self._c.journal.transaction():
+                    work()
+            except JournalFull:
+                now_ms = self._c.clock.wall_ms()
+                self._c.guard.condition(Cause.JOURNAL_FULL, True, now_ms)
+                if attempt or not may_use_reserve or not self._c.reserve.exists:
+                    return False
+                self._c.reserve.release()
+            else:
+                return True
+        return False
+
+    # --- dispatch ----------------------------------------------------------------------------
+
+    def dispatch_next(self) -> None:
+        """Give the worker its next job: reduce before entry before reads."""
+        while not self.busy:
+            if self.reduce or self.entries:
+                rid = (self.reduce or self.entries).popleft()
+                flight = self.flights.get(rid)
+                if flight is not None and flight.row.state is OrderState.ACCEPTED:
+                    self._dispatch(flight)
+            elif self.reads:
+                self.busy = True
+                self._c.worker.give(self.reads.popleft())
+            else:
+                return
+
+    def _dispatch(self, flight: Flight) -> None:
+        refusal = self._too_late(flight) or self._barred(flight)
+        if refusal is not None:
+            self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
+            return
+        row, now_ms = flight.row, self._c.clock.wall_ms()
+        change = Change(state=OrderState.DISPATCHING, view=row.view, at_ms=now_ms)
+        moved: list[OrderRow] = []
+        reducing = flight.entry_symbol == ""
+        if not self.commit(
+            lambda: moved.append(self._c.journal.change(row, change)), may_use_reserve=reducing
+        ):
+            refusal = Refusal(ReasonCode.JOURNAL_FULL)
+            self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
+            return
+        flight.row = moved[-1]
+        self._call(flight)
+
+    def _call(self, flight: Flight) -> None:
+        # The intent is durable. A commit can stall, so the deadline is asked once more.
+        refusal = self._too_late(flight)
+        if refusal is not None or flight.body is None:
+            refusal = refusal or Refusal(ReasonCode.BODY)
+            self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
+            return
+        row = flight.row
+        tag = make_tag(self._c.settings.account, row.rid)
+        comment = flight.body.comment if isinstance(flight.body, Open) else ""
+        submission = Submission(
+            rid=row.rid,
+            op=Op(row.op),
+            body=flight.body,
+            frames=flight.frames,
+            tag=tag,
+            magic=row.magic,
+            comment=tag.broker_comment(comment, self._c.backend.comment_chars),
+            deadline=flight.deadline,
+        )
+        self.busy, self.calling = True, row.rid
+        flight.called_ms = max(1, self._c.clock.mono_ms())
+        self._c.worker.give(ExecuteJob(submission))
+
+    def _too_late(self, flight: Flight) -> Refusal | None:
+        wall_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        if not flight.deadline.passed(wall_ms, mono_ms):
+            return None
+        return Refusal(ReasonCode.EXPIRED, value=str(wall_ms - flight.row.deadline_ms))
+
+    def _barred(self, flight: Flight) -> Refusal | None:
+        # What a queued entry meets at its turn: a halt since then, or a newer MODIFY.
+        body = flight.body
+        if isinstance(body, Modify):
+            iat = flight.row.deadline_ms - ttl_of(flight.row)
+            if iat <= self._modified.get(body.ticket, 0):
+                return Refusal(ReasonCode.SUPERSEDED, value=str(iat))
+        if not isinstance(body, Open | Modify):
+            return None
+        act = Act.ENTER
+        if isinstance(body, Modify):
+            act = Act.STOPS if stops_only(body) else Act.PRICE
+        code = refused_by_state(self._c.guard.causes.state(), act, helps=act is Act.STOPS)
+        return Refusal(code) if code is not None else None
+
+    # --- outcomes ----------------------------------------------------------------------------
+
+    def on_ran(self, ran: Ran) -> None:
+        """Take an outcome from the worker."""
+        self._c.snapshot = ran.snapshot
+        self.busy, self.calling = False, ""
+        flight = self.flights.get(ran.rid)
+        if flight is not None:
+            flight.called_ms = 0
+            flight.row.view = msgspec.structs.replace(flight.row.view, server_ms=f"{ran.took_ms:.3f}")
+            self.finish(flight, ran.outcome, Evidence.BROKER)
+        self.dispatch_next()
+
+    def finish(self, flight: Flight, outcome: Outcome, evidence: Evidence) -> None:
+        """J3, then the reply. An outcome that the state table does not allow changes nothing."""
+        row, now_ms = flight.row, self._c.clock.wall_ms()
+        event = _event_of(outcome)
+        state = after(row.state, event)
+        if state is None:
+            return
+        view = with_outcome(row.view, outcome, evidence, now_ms)
+        change = Change(
+            state=state,
+            view=view,
+            at_ms=now_ms,
+            evidence="" if state is OrderState.UNKNOWN else evidence,
+            life=view.life,
+            data=_facts(view),
+        )
+        moved: list[OrderRow] = []
+
+        def work() -> None:
+            self.refused.write()
+            reply = self.tell.make_reply(row) if view.final else None
+            moved.append(self._c.journal.change(row, change, reply))
+
+        if not self.commit(work, may_use_reserve=True):
+            # The outcome is known and cannot be kept: only a stop is honest now.
+            raise JournalFull("JOURNAL_FULL", f"rid={row.rid}")
+        self.refused.clear()
+        flight.row = moved[-1]
+        if state is OrderState.UNKNOWN:
+            self._lost(flight, outcome)
+        else:
+            self._ended(flight)
+
+    def _ended(self, flight: Flight) -> None:
+        row = flight.row
+        self.flights.pop(row.rid, None)
+        if isinstance(flight.body, Modify) and row.state is OrderState.DONE:
+            iat = row.deadline_ms - ttl_of(row)
+            self._modified[flight.body.ticket] = max(
+                iat, self._modified.get(flight.body.ticket, 0)
+            )
+        for waiter in flight.waiters:
+            self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
+        flight.waiters.clear()
+        self.clear_unknown(row.symbol)
+        if not row.parent:
+            self.tell.final(row.view)
+        self.on_final(flight)
+
+    def _lost(self, flight: Flight, outcome: Outcome) -> None:
+        row, now_ms = flight.row, self._c.clock.wall_ms()
+        cause = outcome.cause if isinstance(outcome, Lost) else ""
+        self._c.guard.condition(
+            Cause.UNKNOWN, True, now_ms, symbol=row.symbol, reason=f"order {row.rid} {cause}"
+        )
+        for waiter in flight.waiters:
+            self.tell.answer(waiter, Status.UNKNOWN, ReasonCode.NO_ANSWER, row.view)
+        flight.waiters.clear()
+        self.tell.alert("UNKNOWN", f"order {row.view.client_order_id or row.rid} is UNKNOWN: {cause}")
+        log_event(self._c.log, "warning", "order_unknown", rid=row.rid, cause=cause)
+        self.on_final(flight)
+
+    def clear_unknown(self, symbol: str) -> None:
+        """End UNKNOWN(symbol) once no order of the symbol is UNKNOWN."""
+        if self._c.guard.causes.get(Cause.UNKNOWN, symbol) is None:
+            return
+        left = any(
+            flight.row.symbol == symbol and flight.row.state is OrderState.UNKNOWN
+            for flight in self.flights.values()
+        )
+        if not left:
+            now_ms = self._c.clock.wall_ms()
+            self._c.guard.condition(Cause.UNKNOWN, False, now_ms, symbol=symbol)
+
+    # --- time --------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Send what is due: PENDING, EXPIRED of the queued, UNKNOWN of a call without an answer."""
+        mono_ms = self._c.clock.mono_ms()
+        for flight in list(self.flights.values()):
+            if flight.row.state is OrderState.ACCEPTED and self._too_late(flight) is not None:
+                self._expire(flight)
+                continue
+            due = [one for one in flight.waiters if mono_ms >= one.pending_at_ms]
+            for waiter in due:
+                flight.waiters.remove(waiter)
+                status = status_of(flight.row.state)
+                self.tell.answer(waiter, status, ReasonCode.NONE, flight.row.view)
+            called = flight.called_ms and flight.row.state is OrderState.DISPATCHING
+            if called and mono_ms - flight.called_ms >= CALL_MS_MAX:
+                self.finish(flight, Lost(cause="no answer from the broker"), Evidence.BROKER)
+
+    def _expire(self, flight: Flight) -> None:
+        refusal = self._too_late(flight) or Refusal(ReasonCode.EXPIRED)
+        self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
+
+    def next_due_ms(self) -> int | None:
+        """Return the next monotonic ms at which `tick` has something to do."""
+        due = [waiter.pending_at_ms for one in self.flights.values() for waiter in one.waiters]
+        due += [
+            one.deadline.mono_ms
+            for one in self.flights.values()
+            if one.row.state is OrderState.ACCEPTED
+        ]
+        return min(due, default=None)
+
+
+def _event_of(outcome: Outcome) -> OrderEvent:
+    match outcome:
+        case Executed():
+            return _EVENTS[outcome.status]
+        case Rejected():
+            return OrderEvent.REJECT
+        case NotBegun():
+            return OrderEvent.REFUSE
+        case Lost():
+            return OrderEvent.LOSE
+
+
+def _facts(view: OrderView) -> dict[str, str]:
+    facts = {
+        "ticket": str(view.ticket) if view.ticket else "",
+        "deal": str(view.deal) if view.deal else "",
+        "volume": view.volume if view.volume != "0" else "",
+        "price": view.price if view.price != "0" else "",
+        "close_price": view.close_price if view.close_price != "0" else "",
+        "by": view.by,
+    }
+    return {name: value for name, value in facts.items() if value}

@@ -1,0 +1,96 @@
+"""DENIED is final: every refusal of a journal-class request is remembered (protocol.md 6).
+
+It is answered at once and written in the next shared commit; until then it stands in memory, so
+that no copy of its bytes can run in between.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bridge_core.host.sqlite import JournalFull
+from bridge_core.protocol import limits
+from bridge_core.protocol.codes import ReasonCode, Refusal
+from bridge_core.protocol.messages import Request
+from bridge_server.context import Context
+from bridge_server.core.gate import Admitted
+from bridge_server.core.orders import Evidence, OrderState
+from bridge_server.core.trading_state import Cause
+from bridge_server.journal import OrderRow
+from bridge_server.rows import new_row
+from bridge_server.telling import Teller
+from bridge_server.views import with_refusal
+
+__all__ = ["Refusals"]
+
+
+class Refusals:
+    """Refused rows that are not durable yet."""
+
+    def __init__(self, context: Context, teller: Teller) -> None:
+        self._c = context
+        self._tell = teller
+        self._rows: dict[str, OrderRow] = {}
+        self._ids: dict[str, str] = {}
+
+    def get(self, rid: str) -> OrderRow | None:
+        """Return a refused row by request id."""
+        return self._rows.get(rid)
+
+    def get_by_client_order_id(self, client_order_id: str) -> OrderRow | None:
+        """Return a refused row by the strategy's own id."""
+        rid = self._ids.get(client_order_id)
+        return self._rows.get(rid) if rid is not None else None
+
+    def add(
+        self,
+        request: Admitted,
+        body: Request | None,
+        refusal: Refusal,
+        holder: OrderRow | None,
+    ) -> OrderRow:
+        """Remember a refusal; `holder` is the row that has its client_order_id already."""
+        now_ms = self._c.clock.wall_ms()
+        row = new_row(self._c, request, body, OrderState.DENIED)
+        row.view = with_refusal(row.view, refusal, "server", now_ms)
+        row.evidence, row.ended_ms = Evidence.SERVER, now_ms
+        if holder is not None:
+            row.client_order_id = None
+        if refusal.code is ReasonCode.DUPLICATE_ID and holder is not None:
+            row.view = msgspec.structs.replace(row.view, existing=holder.view)
+        row.reply_token, row.reply_body = self._tell.make_reply(row)(row.view)
+        self._rows[row.rid] = row
+        if row.client_order_id is not None:
+            self._ids[row.client_order_id] = row.rid
+        return row
+
+    def write(self) -> None:
+        """Write them all, inside a transaction; `clear` follows its commit."""
+        for row in self._rows.values():
+            self._c.journal.insert(row, "ORDER", {"by": "server"})
+
+    def clear(self) -> None:
+        """Forget what is durable now."""
+        self._rows.clear()
+        self._ids.clear()
+
+    def flush(self) -> None:
+        """Write what has been answered already, in one commit."""
+        if not self._rows:
+            return
+        try:
+            with self._c.journal.transaction():
+                self.write()
+        except JournalFull:
+            self._c.guard.condition(Cause.JOURNAL_FULL, True, self._c.clock.wall_ms())
+            self._forget_dead()
+            return
+        self.clear()
+
+    def _forget_dead(self) -> None:
+        # With no room to write them they are kept until no copy can be fresh any more.
+        now_ms = self._c.clock.wall_ms() - limits.CLOCK_SKEW_MS_MAX
+        for rid in [rid for rid, row in self._rows.items() if row.deadline_ms < now_ms]:
+            row = self._rows.pop(rid)
+            if row.client_order_id is not None:
+                self._ids.pop(row.client_order_id, None)

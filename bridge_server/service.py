@@ -1,0 +1,434 @@
+"""The loop: receive, verify, gate, journal, act, journal, reply.
+
+One thread, bounded waits. `handle` is admission from top to bottom (protocol.md 6); what follows
+an admitted request is in lifecycle, flatten, settlement, answers and admin.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from bridge_core.host.logs import RateLimited, log_event
+from bridge_core.host.sqlite import JournalFatal, JournalFull
+from bridge_core.protocol import limits
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.events import EventBody
+from bridge_core.protocol.messages import Fence, Heartbeat, Open, Query, Request, Stop
+from bridge_core.protocol.operations import Op, ReplayClass
+from bridge_core.protocol.replies import OrderView, RefusalReply, StatusReply
+from bridge_core.protocol.signing import Frames, request_hash
+from bridge_core.protocol.views import Reply
+from bridge_server.admin import Admin
+from bridge_server.answers import Answers
+from bridge_server.context import Context
+from bridge_server.core import risk
+from bridge_server.core.gate import Admitted, Conditions, Drop, authenticate, in_scope, judge
+from bridge_server.core.orders import status_of
+from bridge_server.core.ports import MarginEstimate
+from bridge_server.core.rates import TokenBuckets
+from bridge_server.core.replay import ReplayMemory
+from bridge_server.core.trading_state import Cause, TradingState
+from bridge_server.flatten import Flattener
+from bridge_server.health import Hop
+from bridge_server.lifecycle import Lifecycle
+from bridge_server.replier import Subject
+from bridge_server.settlement import Settlement
+from bridge_server.telling import Waiter
+from bridge_server.transport import Incoming
+from bridge_server.worker import (
+    Answered,
+    CheckJob,
+    Executed,
+    Failed,
+    HistoryJob,
+    Observed,
+    Post,
+    Scanned,
+    Started,
+)
+
+__all__ = ["Service"]
+
+_POLL_MS: Final = 200
+_FATAL_MS: Final = 2_000
+
+
+class Service:
+    """Serves one account until told to stop."""
+
+    def __init__(self, context: Context) -> None:
+        self._c = context
+        self.orders = Lifecycle(context)
+        self._flattener = Flattener(context, self.orders)
+        self.orders.on_final = self._flattener.on_final
+        self.settlement = Settlement(context, self.orders, self._flattener)
+        now_wall, now_mono = context.clock.wall_ms(), context.clock.mono_ms()
+        self._terminal = Hop("server to terminal", now_wall, now_mono)
+        self._journal_hop = Hop("journal", now_wall, now_mono)
+        self._answers = Answers(context, self.orders, [self._terminal, self._journal_hop])
+        self.admin = Admin(context, self.orders, self.settlement)
+        self._memory = ReplayMemory()
+        self._buckets = TokenBuckets(context.settings.rates)
+        self._sequences: dict[str, int] = {}
+        self._reads: dict[str, tuple[Waiter, Op]] = {}
+        self._quiet = RateLimited()
+        self._clock_healthy = True
+        self._second_ms = 0
+        self._self_test_ms = now_mono + limits.SELF_TEST_PERIOD_MS
+        self._self_test_ok = True
+        self._stopping = threading.Event()
+
+    # --- the loop ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up what the last run left, once the backend is connected."""
+        self.settlement.recover()
+
+    def ask_stop(self) -> None:
+        """Ask the loop to end; may be called from a signal handler."""
+        self._stopping.set()
+        self._c.transport.bell.ring()
+
+    def run(self) -> int:
+        """Serve until asked to stop; return the exit code."""
+        try:
+            while not self._stopping.is_set():
+                self.turn(self._wait_ms())
+            return self._wind_down()
+        except (JournalFatal, JournalFull) as error:
+            return self._fatal(error.code, error.detail)
+
+    def turn(self, timeout_ms: int) -> None:
+        """One round: requests, results, timers."""
+        for incoming in self._c.transport.poll(timeout_ms):
+            self.handle(incoming)
+        for post in self._c.worker.take():
+            self._on_post(post)
+        self._tick()
+        self.orders.refused.flush()
+
+    def _wait_ms(self) -> int:
+        due = self.orders.next_due_ms()
+        if due is None:
+            return _POLL_MS
+        return max(0, min(_POLL_MS, due - self._c.clock.mono_ms()))
+
+    # --- admission, top to bottom ----------------------------------------------------------------
+
+    def handle(self, incoming: Incoming) -> None:
+        """Admit one request and answer it, or queue it (protocol.md 6)."""
+        now_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        self._clock_healthy = self._c.guard.observe_clock(now_ms, mono_ms)
+        request = authenticate(
+            incoming.frames, incoming.user_id, self._c.sets, self._c.settings.account, now_ms
+        )
+        if isinstance(request, Drop):
+            self._drop(request, incoming.user_id, now_ms)
+            return
+        token = request.token
+        subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
+        pending_ms = mono_ms + min(
+            max(0, token.deadline_ms - now_ms), limits.REPLY_WAIT_MS_MAX
+        )
+        waiter = Waiter(incoming.route, subject, pending_ms)
+        refusal = in_scope(request, attests=self._c.backend.attests)
+        if refusal is not None:
+            self._refuse(request, waiter, refusal)
+            return
+        if self._known(request, waiter):
+            return
+        verdict = judge(request, self._conditions(now_ms, mono_ms))
+        if isinstance(verdict, Refusal):
+            self._refuse(request, waiter, verdict)
+            return
+        if request.spec.replay is ReplayClass.MEMORY:
+            code = self._memory.admit(token.rid, token.deadline_ms, now_ms)
+            if code is not None:
+                self._refuse(request, waiter, Refusal(code))
+                return
+        self._do(request, verdict, waiter)
+
+    def _conditions(self, now_ms: int, mono_ms: int) -> Conditions:
+        settings, shot = self._c.settings, self._c.snapshot
+        desk = None
+        if shot is not None:
+            desk = risk.Desk(
+                allowed=frozenset(settings.allowed_symbols),
+                limits=settings.limits,
+                snapshot=shot,
+                flying=self.orders.flying(),
+            )
+        return Conditions(
+            now_ms=now_ms,
+            mono_ms=mono_ms,
+            incarnation=self._c.incarnation,
+            ttl_ms_max=settings.signature_ttl_s * 1000,
+            clock_healthy=self._clock_healthy,
+            causes=self._c.guard.causes,
+            snapshot=shot,
+            desk=desk,
+            buckets=self._buckets,
+            stopping=self._stopping.is_set(),
+            queue_full=self.orders.queue_full(),
+            id_taken=lambda wanted: self.orders.find_by_id(wanted) is not None,
+        )
+
+    def _drop(self, why: Drop, user_id: bytes, now_ms: int) -> None:
+        total = self._c.count(f"dropped_{why}")
+        suppressed = self._quiet.allow(why, now_ms)
+        if suppressed is not None:
+            log_event(
+                self._c.log, "warning", "dropped", why=why, total=total, suppressed=suppressed,
+                identity=user_id[:8],
+            )  # fmt: skip
+
+    def _known(self, request: Admitted, waiter: Waiter) -> bool:
+        # The rid is looked up before the time: a late copy of an order that ran must get its
+        # outcome, never EXPIRED.
+        if request.spec.replay is ReplayClass.MEMORY:
+            if request.token.rid not in self._memory:
+                return False
+            self._refuse(request, waiter, Refusal(ReasonCode.REPLAYED))
+            return True
+        if request.spec.replay is ReplayClass.IDEMPOTENT:
+            return False
+        row = self.orders.find(request.token.rid)
+        if row is None:
+            return False
+        if row.req_hash and row.req_hash != waiter.subject.req_hash:
+            view = OrderView(
+                rid=row.rid, status=Status.DENIED, code=ReasonCode.CONFLICT, final=True, by="server"
+            )
+            self.orders.tell.answer(waiter, Status.DENIED, ReasonCode.CONFLICT, view)
+        elif row.final and row.reply_token:
+            self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
+        else:
+            status = status_of(row.state)
+            self.orders.tell.answer(waiter, status, ReasonCode(row.view.code), row.view)
+        return True
+
+    def _refuse(self, request: Admitted, waiter: Waiter, refusal: Refusal) -> None:
+        self._c.count(f"denied_{refusal.code}")
+        log_event(
+            self._c.log, "info", "denied", rid=request.token.rid, op=request.op, code=refusal.code,
+            limit=refusal.limit, value=refusal.value,
+        )  # fmt: skip
+        if request.spec.replay is ReplayClass.JOURNAL:
+            if refusal.code is ReasonCode.STALE_INCARNATION:
+                view = OrderView(rid=request.token.rid, op=request.op, code=refusal.code)
+                self.orders.tell.answer(waiter, Status.UNKNOWN, refusal.code, view)
+                return
+            row = self.orders.refuse(request, refusal)
+            self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
+            return
+        now_ms = self._c.clock.wall_ms()
+        reply = self._c.replier.refusal(waiter.subject, Status.DENIED, refusal, now_ms)
+        if reply is not None:
+            self._c.transport.send(waiter.route, reply)
+
+    # --- what each operation does ------------------------------------------------------------------
+
+    def _do(self, request: Admitted, body: Request, waiter: Waiter) -> None:
+        op = request.op
+        if op in self._answers.table:
+            self._tell(waiter, self._answers.table[op](body))
+        elif op in (Op.OPEN, Op.CLOSE, Op.MODIFY, Op.CANCEL):
+            refusal = self.orders.accept(request, body, waiter)
+            if refusal is not None:
+                self._refuse(request, waiter, refusal)
+        elif op is Op.FLATTEN:
+            self._flatten(request, body, waiter)
+        elif op in (Op.HALT, Op.REDUCE_ONLY):
+            self._stop(request, body, waiter)
+        elif isinstance(body, Fence):
+            view = self.settlement.fence(body, request.token.kid)
+            self._tell(waiter, StatusReply(order=view))
+        elif isinstance(body, Heartbeat):
+            self._heartbeat(request, body, waiter)
+        elif isinstance(body, Open):
+            self._read(waiter, op, CheckJob(request.token.rid, body))
+        elif isinstance(body, Query):
+            job = HistoryJob(request.token.rid, body.since, body.until)
+            self._read(waiter, op, job)
+        else:
+            refusal = self.admin.do(request, body, waiter)
+            if refusal is not None:
+                self._refuse(request, waiter, refusal)
+
+    def _tell(self, waiter: Waiter, answer: Reply | Refusal | object) -> None:
+        now_ms = self._c.clock.wall_ms()
+        if isinstance(answer, Refusal):
+            reply = self._c.replier.refusal(waiter.subject, Status.DENIED, answer, now_ms)
+        else:
+            assert isinstance(answer, Reply)
+            status, code = Status.OK, ReasonCode.NONE
+            if isinstance(answer, StatusReply) and answer.order.code == ReasonCode.NOT_SEEN:
+                status, code = Status.UNKNOWN, ReasonCode.NOT_SEEN
+            reply = self._c.replier.reply(waiter.subject, status, code, answer, now_ms)
+        if reply is not None:
+            self._c.transport.send(waiter.route, reply)
+
+    def _flatten(self, request: Admitted, body: Request, waiter: Waiter) -> None:
+        parent = self.orders.flight_for(request, body)
+        refusal = self._flattener.begin(parent, waiter)
+        if refusal is not None:
+            self._refuse(request, waiter, refusal)
+
+    def _stop(self, request: Admitted, body: Request, waiter: Waiter) -> None:
+        assert isinstance(body, Stop)
+        state = TradingState.HALTED if request.op is Op.HALT else TradingState.REDUCE_ONLY
+        self.admin.stop(state, request.token.rid, body.reason)
+        self._tell(waiter, self._answers.state_reply())
+
+    def _heartbeat(self, request: Admitted, body: Heartbeat, waiter: Waiter) -> None:
+        last = self._sequences.get(request.token.kid, 0)
+        if body.sequence <= last:
+            refusal = Refusal(ReasonCode.SEQUENCE, limit=str(last), value=str(body.sequence))
+            self._refuse(request, waiter, refusal)
+            return
+        self._sequences[request.token.kid] = body.sequence
+        self._tell(waiter, self._answers.state_reply())
+
+    def _read(self, waiter: Waiter, op: Op, job: CheckJob | HistoryJob) -> None:
+        self._reads[job.rid] = (waiter, op)
+        self.orders.reads.append(job)
+        self.orders.dispatch_next()
+
+    # --- what the worker posts -----------------------------------------------------------------------
+
+    def _on_post(self, post: Post) -> None:
+        match post:
+            case Executed():
+                self.orders.on_ran(post)
+            case Observed(events, snapshot):
+                self._c.snapshot = snapshot
+                self._terminal_up(snapshot.connected)
+                for event in events:
+                    self._on_event(event)
+                self.settlement.watch_ghosts()
+            case Answered(rid, answer):
+                self.orders.busy = False
+                self._answered(rid, answer)
+                self.orders.dispatch_next()
+            case Scanned(scan):
+                self.settlement.on_scanned(scan)
+            case Started():
+                self._c.snapshot = post.snapshot
+            case Failed(error):
+                self._terminal_up(False)
+                log_event(self._c.log, "error", "backend_failed", error=str(error))
+
+    def _on_event(self, event: EventBody) -> None:
+        if event.type != "tick":
+            self.settlement.on_event(event)
+            event = self._answers.attribute(event)
+        self._c.publisher.publish(event, self._c.clock.wall_ms())
+
+    def _answered(self, rid: str, answer: object) -> None:
+        waiting = self._reads.pop(rid, None)
+        if waiting is None:
+            return
+        waiter, _ = waiting
+        if answer is None:
+            self._tell(waiter, Refusal(ReasonCode.BROKER_DOWN))
+        elif isinstance(answer, Refusal):
+            self._tell(waiter, answer)
+        elif isinstance(answer, MarginEstimate):
+            self._tell(waiter, self._answers.estimate(rid, answer))
+        else:
+            assert isinstance(answer, tuple)
+            self._tell(waiter, self._answers.history(answer))
+
+    # --- time --------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        self._clock_healthy = self._c.guard.observe_clock(now_ms, mono_ms)
+        self.orders.tick()
+        self.settlement.tick()
+        for rid, (waiter, _) in list(self._reads.items()):
+            if mono_ms >= waiter.pending_at_ms:
+                del self._reads[rid]
+                self._tell(waiter, Refusal(ReasonCode.BROKER_BUSY))
+        if mono_ms - self._second_ms >= limits.HEARTBEAT_PERIOD_MS:
+            self._second_ms = mono_ms
+            self._each_second(now_ms, mono_ms)
+
+    def _each_second(self, now_ms: int, mono_ms: int) -> None:
+        shot = self._c.snapshot
+        self._terminal_up(shot is not None and shot.connected)
+        full = self._c.guard.causes.get(Cause.JOURNAL_FULL) is not None
+        if full:
+            self.admin.try_reserve(now_ms)
+        self._journal_hop.observe("degraded" if full else "up", "", now_ms, mono_ms)
+        self._c.publisher.heartbeat(self._c.guard.causes.state(), now_ms)
+        if mono_ms >= self._self_test_ms:
+            self._self_test_ms = mono_ms + limits.SELF_TEST_PERIOD_MS
+            threading.Thread(target=self._self_test, name="self-test", daemon=True).start()
+            self.admin.keep_high_water(now_ms)
+
+    def _terminal_up(self, up: bool) -> None:
+        now_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        note = self._c.snapshot.note if self._c.snapshot is not None else ""
+        self._terminal.observe("up" if up else "down", note, now_ms, mono_ms)
+        self._c.guard.condition(
+            Cause.BROKER_LINK, not up, now_ms, reason="" if up else "the terminal does not answer"
+        )
+
+    def _self_test(self) -> None:
+        ok = self._c.transport.self_test()
+        if not ok:
+            log_event(self._c.log, "error", "self_test_failed", fix="restart the server")
+            self._c.count("self_test_failed")
+        self._self_test_ok = ok
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def _wind_down(self) -> int:
+        self.orders.abort_queued()
+        deadline = self._c.clock.mono_ms() + limits.STOP_WAIT_MS_MAX
+        told = False
+        while self.orders.calling and self._c.clock.mono_ms() < deadline:
+            if not told:
+                log_event(self._c.log, "warning", "stopping", waits_for=self.orders.calling)
+                told = True
+            self.turn(50)
+        clean = not self.orders.calling
+        self.orders.refused.flush()
+        self.admin.mark_stopped(clean=clean, now_ms=self._c.clock.wall_ms())
+        return 0 if clean else 1
+
+    def _fatal(self, code: str, detail: str) -> int:
+        # Nobody knows what the disk holds: say UNKNOWN to whoever asks, for a moment, and end.
+        log_event(self._c.log, "error", "journal_fatal", code=code, detail=detail)
+        for flight in self.orders.flights.values():
+            for waiter in flight.waiters:
+                self.orders.tell.answer(waiter, Status.UNKNOWN, ReasonCode.JOURNAL_FATAL, flight.row.view)
+            flight.waiters.clear()
+        until = self._c.clock.mono_ms() + _FATAL_MS
+        while self._c.clock.mono_ms() < until:
+            for incoming in self._c.transport.poll(50):
+                self._answer_fatal(incoming)
+        return 1
+
+    def _answer_fatal(self, incoming: Incoming) -> None:
+        now_ms = self._c.clock.wall_ms()
+        request = authenticate(
+            incoming.frames, incoming.user_id, self._c.sets, self._c.settings.account, now_ms
+        )
+        if isinstance(request, Drop):
+            return
+        token = request.token
+        subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
+        body = RefusalReply(by="server", code=ReasonCode.JOURNAL_FATAL, time=now_ms)
+        journaled = request.spec.replay is ReplayClass.JOURNAL
+        status = Status.UNKNOWN if journaled else Status.DENIED
+        view = OrderView(rid=token.rid, code=ReasonCode.JOURNAL_FATAL)
+        reply = self._c.replier.reply(
+            subject, status, ReasonCode.JOURNAL_FATAL, view if journaled else body, now_ms
+        )
+        if reply is not None:
+            self._c.transport.send(incoming.route, reply)
+
+

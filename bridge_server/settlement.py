@@ -1,0 +1,331 @@
+"""Ending UNKNOWN: restart, scans of the broker's records, FENCE, an operator's word (recovery.md).
+
+Nothing here ever sends an order. What a scan finds ends an order; what it does not find ends it
+only when absence counts: two complete scans `settle` apart, the call no longer in flight.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from bridge_core.host.logs import log_event
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.deadline import Deadline
+from bridge_core.protocol.events import EventBody
+from bridge_core.protocol.messages import Fence, Settle, decode_body
+from bridge_core.protocol.operations import OPERATIONS, Op
+from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.signing import Frames
+from bridge_core.protocol.tag import make_tag
+from bridge_server.context import Context
+from bridge_server.core.orders import Evidence, Life, OrderState, life_may_become
+from bridge_server.core.ports import (
+    Executed,
+    Facts,
+    Lost,
+    NotBegun,
+    Outcome,
+    Pending,
+    Position,
+    Rejected,
+    Scan,
+)
+from bridge_server.core.reconcile import Absence, Suspect, absent, find, ghosts
+from bridge_server.core.trading_state import Cause
+from bridge_server.flatten import Flattener
+from bridge_server.journal import OrderRow
+from bridge_server.lifecycle import Flight, Lifecycle
+from bridge_server.views import view_of_body
+from bridge_server.worker import ScanJob
+
+__all__ = ["Settlement"]
+
+_LOOK_BACK_MS: Final = 60_000
+_RESCAN_MS: Final = 1_000
+_LIFE_OF_EVENT: Final = {
+    "position_opened": Life.FILLED,
+    "order_cancelled": Life.CANCELLED,
+    "order_expired": Life.BROKER_EXPIRED,
+}
+
+
+class Settlement:
+    """Finds out what became of orders whose outcome nobody saw."""
+
+    def __init__(self, context: Context, lifecycle: Lifecycle, flattener: Flattener) -> None:
+        self._c = context
+        self._orders = lifecycle
+        self._flattener = flattener
+        self._scan_asked_ms = 0
+        self._scan_due_ms: int | None = None
+        self._scanning = False
+        self._recovering = False
+        self._absent_magics = context.journal.absent_magics()
+
+    # --- restart -----------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Take up what the last run left: queued orders end, those at the broker are UNKNOWN."""
+        now_ms = self._c.clock.wall_ms()
+        rows = self._c.journal.unfinished()
+        for row in rows:
+            self._orders.flights[row.rid] = self._flight_of(row)
+        for row in rows:
+            flight = self._orders.flights[row.rid]
+            if row.parent:
+                self._flattener.recover_child(flight)
+            elif row.state is OrderState.ACCEPTED:
+                refusal = Refusal(ReasonCode.ABORTED_RESTART)
+                self._orders.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
+            elif row.state is OrderState.DISPATCHING:
+                self._orders.finish(flight, Lost(cause="the server restarted"), Evidence.SERVER)
+            if row.state is OrderState.UNKNOWN:
+                self._c.guard.condition(
+                    Cause.UNKNOWN, True, now_ms, symbol=row.symbol, reason=f"order {row.rid}"
+                )
+        self._flattener.recover_parents()
+        self._recovering = True
+        self._c.guard.condition(Cause.RECOVERING, True, now_ms, reason="reconciling with the broker")
+        self._ask_scan()
+
+    def _flight_of(self, row: OrderRow) -> Flight:
+        now_wall, now_mono = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        return Flight(
+            row=row,
+            body=decode_body(OPERATIONS[Op(row.op)].body, row.body) if row.body else None,
+            frames=Frames(row.token, row.body),
+            deadline=Deadline.at(row.deadline_ms, now_wall, now_mono),
+        )
+
+    # --- scans -------------------------------------------------------------------------------
+
+    def _unknown(self) -> list[Flight]:
+        return [
+            flight
+            for flight in self._orders.flights.values()
+            if flight.row.state is OrderState.UNKNOWN
+            and flight.row.op != Op.FLATTEN
+            and flight.row.rid != self._orders.calling
+        ]
+
+    def _ask_scan(self) -> None:
+        since = [flight.row.accepted_ms for flight in self._unknown()]
+        since += [row.accepted_ms for row in self._c.journal.working()] if self._recovering else []
+        self._scanning = True
+        self._scan_due_ms = None
+        oldest = min(since, default=self._c.clock.wall_ms())
+        self._orders.reads.appendleft(ScanJob(oldest - _LOOK_BACK_MS))
+        self._orders.dispatch_next()
+
+    def tick(self) -> None:
+        """Ask for a scan when one is due."""
+        if self._scanning:
+            return
+        mono_ms = self._c.clock.mono_ms()
+        if self._scan_due_ms is None and self._unknown():
+            self._scan_due_ms = mono_ms
+        if self._scan_due_ms is not None and mono_ms >= self._scan_due_ms:
+            self._ask_scan()
+
+    def on_scanned(self, scan: Scan | None) -> None:
+        """Judge every UNKNOWN order by one scan."""
+        self._scanning = False
+        self._orders.busy = False
+        if scan is not None:
+            for flight in self._unknown():
+                self._judge(flight, scan)
+            if self._recovering:
+                self._follow_working(scan)
+                if scan.complete:
+                    self._recovering = False
+                    self._c.guard.condition(Cause.RECOVERING, False, self._c.clock.wall_ms())
+        if self._unknown() or self._recovering:
+            self._scan_due_ms = self._c.clock.mono_ms() + self._pause_ms()
+        self._orders.dispatch_next()
+
+    def _pause_ms(self) -> int:
+        return min(_RESCAN_MS, self._c.backend.settle_ms) if self._c.backend.settle_ms else _RESCAN_MS
+
+    def _judge(self, flight: Flight, scan: Scan) -> None:
+        row = flight.row
+        suspect = Suspect(
+            rid=row.rid,
+            tag=make_tag(self._c.settings.account, row.rid),
+            magic=row.magic,
+            body=flight.body,
+        )
+        found = find(suspect, scan)
+        if isinstance(found, Absence):
+            found_now = self._concluded(flight, found)
+            if not found_now:
+                return
+            found = absent()
+            self._absent_magics |= {row.magic}
+        log_event(self._c.log, "info", "order_settled", rid=row.rid, evidence=found.evidence)
+        outcome = found.outcome
+        fenced = flight.body is None and isinstance(outcome, NotBegun)
+        if fenced:
+            outcome = NotBegun(refusal=Refusal(ReasonCode.FENCED))
+        self._orders.finish(flight, outcome, found.evidence)
+
+    def _concluded(self, flight: Flight, absence: Absence) -> bool:
+        if not absence.counts:
+            flight.absent_since_ms = 0
+            return False
+        mono_ms = self._c.clock.mono_ms()
+        if not flight.absent_since_ms:
+            flight.absent_since_ms = mono_ms or 1
+        return mono_ms - flight.absent_since_ms >= self._c.backend.settle_ms
+
+    def _follow_working(self, scan: Scan) -> None:
+        resting = {one.ticket for one in scan.orders}
+        ended = {one.ticket: one.life for one in scan.ended}
+        for row in self._c.journal.working():
+            if row.ticket in resting or row.ticket not in ended:
+                continue
+            self._set_life(row, Life(ended[row.ticket]))
+
+    # --- what the broker shows by itself --------------------------------------------------------
+
+    def on_event(self, event: EventBody) -> None:
+        """Follow a WORKING order by the broker's own event."""
+        life = _LIFE_OF_EVENT.get(event.type)
+        ticket = event.order or event.ticket
+        if life is None or not ticket:
+            return
+        row = self._c.journal.working_on(ticket)
+        if row is not None:
+            self._set_life(row, life)
+
+    def _set_life(self, row: OrderRow, life: Life) -> None:
+        if not life_may_become(Life(row.life or Life.WORKING), life):
+            return
+        now_ms = self._c.clock.wall_ms()
+        self._orders.commit(
+            lambda: _ignore(self._c.journal.set_life(row, life, now_ms)), may_use_reserve=True
+        )
+
+    def watch_ghosts(self) -> None:
+        """Halt when a tag turns up after its absence was concluded."""
+        shot = self._c.snapshot
+        if shot is None or not self._absent_magics:
+            return
+        seen: list[Position | Pending] = [*shot.positions.values(), *shot.orders.values()]
+        found = ghosts(self._absent_magics, seen)
+        if found and self._c.guard.causes.get(Cause.GHOST_FILL) is None:
+            reason = f"ticket {found[0]} carries the tag of an order that was concluded absent"
+            self._c.guard.latch(Cause.GHOST_FILL, reason, self._c.clock.wall_ms())
+            self._orders.tell.alert("GHOST_FILL", reason)
+
+    # --- FENCE -------------------------------------------------------------------------------
+
+    def fence(self, fence: Fence, kid: str) -> OrderView:
+        """Make sure that a rid never runs, or tell what it did; returns the order as it stands.
+
+        DENIED is final. UNKNOWN means: too late, or the broker's records are still being read.
+        """
+        row = self._orders.find(fence.rid)
+        if row is None:
+            return self._plant(fence, kid).view
+        flight = self._orders.flights.get(fence.rid)
+        if flight is not None and row.state is OrderState.ACCEPTED:
+            refusal = Refusal(ReasonCode.FENCED)
+            self._orders.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
+            return flight.row.view
+        return row.view
+
+    def _plant(self, fence: Fence, kid: str) -> OrderRow:
+        # A tombstone: no late copy can pass it. For an earlier run the row itself may have been
+        # lost, so only the broker's records can tell; until then it is UNKNOWN.
+        now_ms = self._c.clock.wall_ms()
+        current = fence.inc == self._c.incarnation
+        state = OrderState.DENIED if current else OrderState.UNKNOWN
+        view = view_of_body(fence.rid, Op.OPEN, kid, None, now_ms)
+        view = msgspec.structs.replace(
+            view,
+            symbol=fence.symbol,
+            status=Status.DENIED if current else Status.UNKNOWN,
+            code=ReasonCode.FENCED if current else ReasonCode.RECONCILING,
+            final=current,
+            by="server",
+            evidence=Evidence.SERVER if current else "",
+            ended_at=now_ms if current else 0,
+        )
+        row = OrderRow(
+            rid=fence.rid,
+            client_order_id=None,
+            kid=kid,
+            client="",
+            op=Op.OPEN,
+            symbol=fence.symbol,
+            state=state,
+            inc=fence.inc,
+            deadline_ms=fence.iat,
+            accepted_ms=now_ms,
+            ended_ms=now_ms if current else 0,
+            evidence=view.evidence,
+            view=view,
+        )
+        planted = self._orders.commit(
+            lambda: self._c.journal.insert(row, "FENCE", {"by": "server"}), may_use_reserve=True
+        )
+        if not planted:
+            row.view = msgspec.structs.replace(
+                view, status=Status.UNKNOWN, code=ReasonCode.JOURNAL_FULL, final=False
+            )
+            return row
+        if not current:
+            self._orders.flights[row.rid] = self._flight_of(row)
+            self._scan_due_ms = self._c.clock.mono_ms()
+        return row
+
+    # --- SETTLE ------------------------------------------------------------------------------
+
+    def settle(self, word: Settle) -> Refusal | None:
+        """Take an operator's word on an UNKNOWN order, unless what we see contradicts it."""
+        flight = self._orders.flights.get(word.rid)
+        if flight is None or flight.row.state is not OrderState.UNKNOWN:
+            return Refusal(ReasonCode.SETTLE_REFUSED, limit="UNKNOWN", value=self._state_of(word))
+        seen = self._seen(flight)
+        if seen is not None:
+            return Refusal(ReasonCode.SETTLE_REFUSED, limit="evidence", value=seen)
+        outcome: Outcome
+        match word.status:
+            case "REJECTED":
+                outcome = Rejected(code=ReasonCode.HUMAN)
+            case "DENIED":
+                outcome = NotBegun(refusal=Refusal(ReasonCode.HUMAN))
+            case _:
+                outcome = Executed(
+                    status=Status(word.status),
+                    code=ReasonCode.HUMAN,
+                    facts=Facts(ticket=word.ticket),
+                )
+        self._orders.finish(flight, outcome, Evidence.HUMAN)
+        return None
+
+    def _state_of(self, word: Settle) -> str:
+        row = self._orders.find(word.rid)
+        return row.state.value if row is not None else ReasonCode.NOT_SEEN.value
+
+    def _seen(self, flight: Flight) -> str | None:
+        shot = self._c.snapshot
+        if shot is None:
+            return None
+        scan = Scan(
+            since_wall_ms=0,
+            taken_wall_ms=shot.taken_wall_ms,
+            complete=False,
+            positions=tuple(shot.positions.values()),
+            orders=tuple(shot.orders.values()),
+        )
+        row = flight.row
+        tag = make_tag(self._c.settings.account, row.rid)
+        found = find(Suspect(rid=row.rid, tag=tag, magic=row.magic, body=flight.body), scan)
+        return None if isinstance(found, Absence) else str(found.evidence)
+
+
+def _ignore(_: object) -> None:
+    return None

@@ -1,0 +1,208 @@
+"""Chooses the implementations and puts one server together."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge_core.host.bundles import ServerKeys, load_server_keys, load_verify_sets
+from bridge_core.host.clock import Clock, ClockGuard, SystemClock
+from bridge_core.host.keyfiles import parse_key_hex
+from bridge_core.host.logs import log_event, register_secret, setup_logging
+from bridge_core.host.sqlite import JournalFull, Reserve
+from bridge_core.protocol import limits
+from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
+from bridge_server.answers import package_version
+from bridge_server.backends.paper import PaperBackend
+from bridge_server.context import Context
+from bridge_server.core.ports import Backend, Identity
+from bridge_server.guard import Guard
+from bridge_server.journal import Journal
+from bridge_server.publisher import Publisher
+from bridge_server.replier import Replier
+from bridge_server.service import Service
+from bridge_server.settings import ServerSettings
+from bridge_server.transport import Binding, Transport
+from bridge_server.worker import Failed, Started, Worker
+
+__all__ = ["Server", "build_backend", "build_server"]
+
+_START_S = 180.0
+BackendMaker = Callable[[ServerSettings, Path, Clock], Backend]
+
+
+class Server:
+    """One server from start to end: owns its doors and closes them."""
+
+    def __init__(self, context: Context, service: Service) -> None:
+        self.context = context
+        self.service = service
+
+    def run(self) -> int:
+        """Serve until asked to stop; return the exit code."""
+        try:
+            self.service.start()
+            return self.service.run()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of everything; the journal last."""
+        self.context.worker.stop(1.0)
+        self.context.transport.close()
+        self.context.journal.close()
+
+
+def build_backend(settings: ServerSettings, base: Path, clock: Clock) -> Backend:
+    """Return the backend that the configuration names."""
+    return PaperBackend(
+        settings.paper,
+        symbols=tuple(settings.allowed_symbols),
+        folder=base / settings.state,
+        base=base,
+        clock=clock,
+    )
+
+
+def build_server(
+    settings: ServerSettings,
+    base: Path,
+    *,
+    debug: bool = False,
+    make_backend: BackendMaker = build_backend,
+) -> Server:
+    """Return a server that listens already; `base` is the configuration's folder.
+
+    Raises:
+        ConfigError: keys, journal, sockets, self-test or backend do not allow a start.
+    """
+    clock = SystemClock()
+    state = base / settings.state
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = setup_logging("ztb-server", file=base / settings.log, debug=debug)
+    own = load_server_keys(base / settings.keys / "server.key")
+    _check_own(settings, own)
+    sets = load_verify_sets(base / settings.keys, own)
+    if not sets:
+        raise ConfigError(
+            "KEY_FILE", f"no key set in {base / settings.keys}: run `ztb init` or `ztb keys add`"
+        )
+    for key_set in sets.values():
+        for key in key_set.keys.values():
+            register_secret(key)
+    journal = Journal(state / "journal.db")
+    try:
+        incarnation = secrets.token_hex(limits.INCARNATION_HEX // 2)
+        reserve = Reserve(journal.path)
+        transport = Transport(
+            Binding(
+                host=settings.host,
+                port=settings.port,
+                bind_any=settings.bind_any,
+                keys=own.curve(),
+                allowed=frozenset(one.curve_public.encode("ascii") for one in sets.values()),
+            )
+        )
+    except BridgeError:
+        journal.close()
+        raise
+    backend = make_backend(settings, base, clock)
+    context = Context(
+        settings=settings,
+        sets=sets,
+        incarnation=incarnation,
+        clock=clock,
+        journal=journal,
+        reserve=reserve,
+        guard=Guard(
+            state, journal, ClockGuard(clock.wall_ms(), clock.mono_ms()), lambda cause, why: None
+        ),
+        backend=backend,
+        worker=Worker(backend, transport.bell),
+        replier=Replier(settings.account, sets, incarnation, lambda: journal.head),
+        transport=transport,
+        publisher=Publisher(
+            settings.account,
+            incarnation,
+            (own.event_kid, parse_key_hex(own.event_srv)),
+            transport.publish,
+        ),
+        log=log,
+        started_ms=clock.wall_ms(),
+    )
+    try:
+        return _bring_up(context)
+    except BaseException:
+        context.worker.stop(1.0)
+        transport.close()
+        journal.close()
+        raise
+
+
+def _check_own(settings: ServerSettings, own: ServerKeys) -> None:
+    if (own.acct, own.mode) != (settings.account, settings.mode):
+        raise ConfigError(
+            "CONFIG",
+            f"server.key belongs to account {own.acct} ({own.mode}), server.toml says "
+            f"{settings.account} ({settings.mode}): use the folder that `ztb init` made",
+        )
+
+
+def _bring_up(context: Context) -> Server:
+    if not context.transport.self_test():
+        raise ConfigError(
+            "SELF_TEST", "an unknown CURVE key is not refused on our sockets: reinstall pyzmq"
+        )
+    identity = _start_backend(context)
+    context.journal.bind(
+        {
+            "account": context.settings.account,
+            "mode": context.settings.mode,
+            "login": str(identity.login),
+            "broker_server": identity.server,
+        }
+    )
+    now_ms = context.clock.wall_ms()
+    context.guard.start(now_ms)
+    try:
+        context.reserve.ensure()
+    except JournalFull as error:
+        raise ConfigError(
+            "JOURNAL_FULL", f"no room for the journal's reserve beside {context.journal.path}"
+        ) from error
+    service = Service(context)
+    context.guard.on_change(service.admin.state_changed)
+    service.admin.mark_started(
+        {
+            "incarnation": context.incarnation,
+            "account": context.settings.account,
+            "mode": context.settings.mode,
+            "login": str(identity.login),
+            "broker_server": identity.server,
+            "version": package_version(),
+        }
+    )
+    log_event(
+        context.log, "info", "listening", account=context.settings.account,
+        mode=context.settings.mode, backend=context.backend.name,
+        requests=context.transport.endpoint(context.settings.port),
+        events=context.transport.endpoint(context.settings.port + 1),
+        incarnation=context.incarnation,
+    )  # fmt: skip
+    return Server(context, service)
+
+
+def _start_backend(context: Context) -> Identity:
+    context.worker.start()
+    post = context.worker.wait(_START_S)
+    match post:
+        case Started(identity, snapshot):
+            context.snapshot = snapshot
+            return identity
+        case Failed(error):
+            if isinstance(error, BridgeError):
+                raise error
+            raise TransportError("BROKER_DOWN", f"the backend did not start: {error}")
+        case _:
+            raise TransportError("BROKER_DOWN", "the backend did not start in time")

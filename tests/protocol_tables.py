@@ -1,0 +1,418 @@
+"""Writes the generated parts of protocol.md: `python -m tests.protocol_tables --write`.
+
+Every table that exists as data in the code is drawn from it, between the markers
+`<!-- generated: name -->` and `<!-- /generated -->`; a test fails when the page has drifted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bridge_core.host.ledger import LedgerLine
+from bridge_core.protocol import events, replies, token, views
+from bridge_core.protocol.chain import Record
+from bridge_core.protocol.codes import CODES, FINAL, ReasonCode, Status
+from bridge_core.protocol.keys import purposes, request_purpose
+from bridge_core.protocol.limits import LIMITS
+from bridge_core.protocol.messages import DECIMAL_PATTERN
+from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, Scope, granted
+from bridge_server.core.orders import LIFE, TRANSITIONS, OrderState
+from bridge_server.core.trading_state import CAUSES, MATRIX, Act, TradingState
+from tests.support.glossary import note_of
+from tests.vectors import examples
+
+__all__ = ["BLOCKS", "PAGE", "main", "render"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PAGE: Final = ROOT / "protocol.md"
+_MARK: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+                     for row in lines)  # fmt: skip
+
+
+def _code(text: object) -> str:
+    return f"`{text}`" if str(text) else ""
+
+
+# --- types ---------------------------------------------------------------------------------
+
+_DECIMAL: Final = DECIMAL_PATTERN
+
+
+def _bound(kind: msgspec.inspect.Type) -> tuple[str, str]:
+    """Return (JSON type, bound) of a request field."""
+    match kind:
+        case msgspec.inspect.StrType(pattern=str(pattern)) if pattern == _DECIMAL:
+            return "string", "decimal (5.1)"
+        case msgspec.inspect.StrType(pattern=str(pattern)):
+            return "string", _code(pattern.removeprefix(r"\A").removesuffix(r"\Z"))
+        case msgspec.inspect.IntType(ge=int(low), le=int(high)):
+            return "integer", f"{low} to {high}"
+        case msgspec.inspect.LiteralType(values=values):
+            return "string", " ".join(f"`{value}`" for value in values)
+    raise AssertionError(f"a request field without a bound: {kind}")
+
+
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return info.fields
+
+
+_PLAIN: Final[dict[type, str]] = {
+    msgspec.inspect.IntType: "integer",
+    msgspec.inspect.BoolType: "true or false",
+    msgspec.inspect.NoneType: "null",
+}
+# Texts that are decimals in replies and events; all other strings are words.
+_MONEY: Final = frozenset({"lots", "quote currency", "account currency", "base currency"})
+
+
+def _shape(kind: msgspec.inspect.Type, unit: str) -> str:
+    match kind:
+        case msgspec.inspect.StrType():
+            return "decimal" if unit in _MONEY else "string"
+        case msgspec.inspect.StructType(cls=cls):
+            return cls.__name__
+        case msgspec.inspect.ListType(item_type=item):
+            return f"list of {_shape(item, unit)}"
+        case msgspec.inspect.DictType(value_type=value):
+            return f"object, values {_shape(value, unit)}"
+        case msgspec.inspect.UnionType(types=types):
+            return " or ".join(_shape(one, unit) for one in types)
+    return _PLAIN[type(kind)]
+
+
+def _default(field: msgspec.inspect.Field) -> str:
+    if field.required:
+        return "always there"
+    if field.default_factory is not msgspec.NODEFAULT:
+        return "empty"
+    value = field.default
+    return "empty" if value == "" else _code(json.dumps(value))
+
+
+# --- the blocks ------------------------------------------------------------------------------
+
+
+def grammar() -> str:
+    """The four token grammars as they are in the code."""
+    rows = (("request", token._REQUEST), ("reply", token._REPLY), ("event", token._EVENT),
+            ("EA record", token._EA_RECORD))  # fmt: skip
+    return "\n\n".join(
+        f"{name}:\n\n```text\n{pattern.pattern.decode()}\n```" for name, pattern in rows
+    )
+
+
+def scopes() -> str:
+    """Which scope may ask which operation, and with which key."""
+    rows = []
+    for op in Op:
+        cells = []
+        for scope in Scope:
+            srv, executor = request_purpose(op, scope)
+            names = f"`{srv}`" + (f" `{executor}`" if executor else "")
+            cells.append(names if op in granted(scope) else "no")
+        rows.append((op.value, *cells))
+    return _table(("operation", *(scope.value for scope in Scope)), rows)
+
+
+def key_sets() -> str:
+    """Which keys a set of each scope has."""
+    rows = [
+        (
+            scope.value,
+            " ".join(_code(p) for p in purposes(scope, ea=False)),
+            " ".join(_code(p) for p in purposes(scope, ea=True) if p is Purpose.REPLY_EA),
+        )
+        for scope in Scope
+    ]
+    return _table(("scope", "keys", "also on accounts with an EA"), rows)
+
+
+def operations() -> str:
+    """The operation table."""
+    rows = [
+        (
+            op.value,
+            _code(spec.prefix),
+            _code(spec.purpose),
+            _code(spec.purpose_ea) if spec.purpose_ea else "-",
+            spec.lane.value,
+            spec.replay.value,
+            spec.body.__name__,
+        )
+        for op, spec in OPERATIONS.items()
+    ]
+    head = (
+        "operation",
+        "prefix",
+        "key of mac-srv",
+        "key of mac-ea",
+        "lane",
+        "replay class",
+        "body",
+    )
+    return _table(head, rows)
+
+
+def bodies() -> str:
+    """Every request body: fields in wire order with type, bound, unit, meaning; an example."""
+    parts: list[str] = []
+    seen: set[type] = set()
+    for op, spec in OPERATIONS.items():
+        if spec.body in seen:
+            continue
+        seen.add(spec.body)
+        users = ", ".join(o.value for o, s in OPERATIONS.items() if s.body is spec.body)
+        rows = []
+        for field in _fields(spec.body):
+            note = note_of(spec.body.__name__, field.encode_name)
+            rows.append((_code(field.encode_name), *_bound(field.type), note.unit, note.means))
+        raw = msgspec.json.encode(examples.BODIES[op]).decode()
+        parts.append(
+            f"**{spec.body.__name__}** ({users})\n\n"
+            + _table(("field", "JSON", "bound", "unit", "meaning"), rows)
+            + f"\n\n```json\n{raw}\n```"
+        )
+    return "\n\n".join(parts)
+
+
+def _structs() -> list[type[msgspec.Struct]]:
+    found = [
+        kind
+        for module in (replies, views)
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and issubclass(kind, views.Reply)
+        and kind is not views.Reply
+        and kind.__module__ == module.__name__
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _described(kind: type[msgspec.Struct]) -> str:
+    rows = []
+    for field in _fields(kind):
+        note = note_of(kind.__name__, field.encode_name)
+        rows.append(
+            (
+                _code(field.encode_name),
+                _shape(field.type, note.unit),
+                _default(field),
+                note.unit,
+                note.means,
+            )
+        )
+    return _table(("field", "JSON", "when absent", "unit", "meaning"), rows)
+
+
+def reply_bodies() -> str:
+    """Every struct that a reply body is made of."""
+    return "\n\n".join(f"**{kind.__name__}**\n\n{_described(kind)}" for kind in _structs())
+
+
+def event_body() -> str:
+    """The one body that every event has."""
+    return _described(events.EventBody)
+
+
+def statuses() -> str:
+    """The statuses: final or not."""
+    rows = [(status.value, "yes" if status in FINAL else "no") for status in Status]
+    return _table(("status", "final"), rows)
+
+
+def order_states() -> str:
+    """The order states as a diagram and as a table."""
+    edges: dict[tuple[OrderState, OrderState], list[str]] = {}
+    for (source, event), target in TRANSITIONS.items():
+        edges.setdefault((source, target), []).append(event.value)
+    starts = [OrderState.ACCEPTED, OrderState.DISPATCHING, OrderState.DENIED]
+    diagram = ["```mermaid", "stateDiagram-v2"]
+    diagram += [f"    [*] --> {state}" for state in starts]
+    diagram += [
+        f"    {source} --> {target}: {', '.join(names)}"
+        for (source, target), names in edges.items()
+    ]
+    rows = [
+        (source.value, event.value, target.value) for (source, event), target in TRANSITIONS.items()
+    ]
+    return "\n".join([*diagram, "```", "", _table(("state", "event", "becomes"), rows)])
+
+
+def lives() -> str:
+    """What may become of a WORKING order."""
+    rows = [
+        (life.value, ", ".join(sorted(nxt.value for nxt in follow)) or "(end)")
+        for life, follow in LIFE.items()
+    ]
+    return _table(("life", "may become"), rows)
+
+
+def codes() -> str:
+    """The codes in order of precedence."""
+    rows = [
+        (str(n), _code(code.value), info.meaning, info.by, info.retry, info.fix)
+        for n, (code, info) in enumerate(CODES.items())
+        if code is not ReasonCode.NONE
+    ]
+    return _table(("", "code", "meaning", "said by", "retry", "fix"), rows)
+
+
+def limits() -> str:
+    """The limits."""
+    rows = [(limit.name, str(limit.value), limit.unit, limit.reason) for limit in LIMITS]
+    return _table(("limit", "value", "unit", "reason"), rows)
+
+
+def causes() -> str:
+    """The causes that lower the trading state."""
+    rows = [
+        (
+            _code(cause.value),
+            spec.kind.value,
+            spec.state.value,
+            f"{spec.linger_ms} ms" if spec.linger_ms else "-",
+            spec.ends.format(cause=cause.value),
+        )
+        for cause, spec in CAUSES.items()
+    ]
+    return _table(("cause", "kind", "means", "lingers", "what ends it"), rows)
+
+
+def matrix() -> str:
+    """Trading state x operation."""
+    rows = [(state.value, *(MATRIX[state, act] for act in Act)) for state in TradingState]
+    return _table(("state", *(act.value for act in Act)), rows)
+
+
+_RECORD: Final = {
+    "ts": "UTC ms of the change",
+    "kind": "START STOP ORDER FENCE LIFE STATE RESUME SETTLE",
+    "rid": "the order concerned",
+    "op": "its operation",
+    "state": "its state after the change (7.1)",
+    "code": "its code, if any",
+    "data": "further facts, names and values as text",
+}
+
+
+def record() -> str:
+    """The fields of a log record, in order."""
+    rows = [
+        (_code(f.encode_name), _shape(f.type, ""), _default(f), _RECORD[f.encode_name])
+        for f in _fields(Record)
+    ]
+    return _table(("field", "JSON", "when absent", "meaning"), rows)
+
+
+_LEDGER: Final = {
+    "v": "version of the format",
+    "phase": "`start`, `begin` or `end`",
+    "n": "number of the act, from 1; begin and end of one act share it, a start carries the last",
+    "wall_ms": "wall time, UTC ms",
+    "market_ms": "market time, UTC ms; 0 before the first price",
+    "op": "OPEN CLOSE MODIFY CANCEL; empty in a start line",
+    "magic": "the magic the broker shows of it (5.7)",
+    "comment": "the comment the broker shows of it (5.7)",
+    "deadline_wall_ms": "its deadline, UTC ms",
+    "fields": "begin: the values as the broker took them; decimals as text",
+    "result": "end: what came of it. start: `comment_chars` and `source`",
+}
+
+
+def ledger() -> str:
+    """The fields of a line of the paper ledger, in order."""
+    rows = [
+        (_code(f.encode_name), _shape(f.type, ""), _LEDGER[f.encode_name])
+        for f in _fields(LedgerLine)
+    ]
+    return _table(("field", "JSON", "meaning"), rows)
+
+
+def _vector(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((ROOT / "tests/vectors" / name).read_text("ascii"))
+    return content
+
+
+def worked_example() -> str:
+    """One signed order, step by step, from the vectors."""
+    case = next(one for one in _vector("requests.json")["cases"] if one["op"] == "OPEN")
+    held = next(
+        one
+        for one in _vector("keys.json")["cases"]
+        if (one["kid"], one["mode"], one["acct"], one["purpose"])
+        == (case["parts"]["kid"], "paper", "demo", case["purpose"])
+    )
+    head, body = case["token"][:-64], case["body"]
+    return "\n".join(
+        [
+            "```text",
+            f"root key  {held['root']}",
+            f"mode, acct, kid, purpose  {held['mode']}  {held['acct']}  {held['kid']}  "
+            f"{held['purpose']}",
+            f"key       {held['key']}",
+            f"head      {head}",
+            f"body      {body}",
+            "input     7a7462726964676500 6d616300 763500",
+            f"          {len(held['purpose']):02x} {held['purpose'].encode().hex()}",
+            f"          {len(head):04x} (head) {len(body):08x} (body)",
+            f"mac-srv   {case['token'][-64:]}",
+            f"F1        {case['token']}",
+            f"req-hash  {case['req_hash']}",
+            "```",
+        ]
+    )
+
+
+BLOCKS: Final[dict[str, Callable[[], str]]] = {
+    "grammar": grammar,
+    "scopes": scopes,
+    "key-sets": key_sets,
+    "worked-example": worked_example,
+    "operations": operations,
+    "bodies": bodies,
+    "reply-bodies": reply_bodies,
+    "event-body": event_body,
+    "statuses": statuses,
+    "order-states": order_states,
+    "lives": lives,
+    "codes": codes,
+    "limits": limits,
+    "causes": causes,
+    "matrix": matrix,
+    "record": record,
+    "ledger": ledger,
+}
+
+
+def render(page: str) -> str:
+    """Return the page with every generated block drawn anew."""
+    return _MARK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}", page)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or say whether it has drifted."""
+    old = PAGE.read_text(encoding="utf-8")
+    new = render(old)
+    if arguments == ["--write"]:
+        PAGE.write_text(new, encoding="utf-8", newline="\n")
+        return 0
+    print("protocol.md is up to date" if new == old else "protocol.md has drifted: use --write")
+    return int(new != old)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

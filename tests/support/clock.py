@@ -1,0 +1,34 @@
+"""A clock that stands still until a test moves it."""
+
+from __future__ import annotations
+
+__all__ = ["FakeClock"]
+
+
+class FakeClock:
+    """Satisfies `bridge_core.host.clock.Clock`; `wall` and `mono` are ms and may be set."""
+
+    def __init__(self, wall: int = 1_795_219_200_000, mono: int = 1_000_000) -> None:
+        self.wall = wall
+        self.mono = mono
+
+    def wall_ms(self) -> int:
+        """Return the wall clock in UTC ms."""
+        return self.wall
+
+    def mono_ms(self) -> int:
+        """Return the monotonic clock in ms."""
+        return self.mono
+
+    def mono_ns(self) -> int:
+        """Return the monotonic clock in ns."""
+        return self.mono * 1_000_000
+
+    def advance(self, ms: int) -> None:
+        """Let time pass: both clocks move."""
+        self.wall += ms
+        self.mono += ms
+
+    def step_wall(self, ms: int) -> None:
+        """Set the wall clock forward or back, as an operator or NTP would."""
+        self.wall += ms
