@@ -134,15 +134,19 @@ class ConnectorJournal:
                 f"INSERT OR REPLACE INTO orders ({_COLUMNS}) VALUES ({marks})", row._values()
             )
 
-    def outcomes(self, views: Iterable[tuple[OrderView, bool]], now_ms: int) -> None:
-        """Store what became of orders: (view, nothing left to ask)."""
+    def outcomes(
+        self, views: Iterable[tuple[OrderView, bool]], now_ms: int, pair: Head | None = None
+    ) -> None:
+        """Store what became of orders, (view, nothing left to ask), and the newest log head."""
         rows = [(encode_reply(v), int(over), now_ms, v.rid) for v, over in views]
-        if not rows:
+        if not rows and pair is None:
             return
         with self._guard, transaction(self._conn):
             self._conn.executemany(
                 "UPDATE orders SET view = ?, over = ?, ended_ms = ? WHERE rid = ?", rows
             )
+            if pair is not None:
+                self._keep(pair, now_ms, "")
 
     def by_client_order_id(self, client_order_id: str) -> Row | None:
         """Return the order that has this id, for ever."""
@@ -188,15 +192,17 @@ class ConnectorJournal:
     def keep_pair(self, pair: Head, now_ms: int, why: str = "") -> None:
         """Remember a pair; one with a `why` is evidence of a fork and stays on file."""
         with self._guard, transaction(self._conn):
-            self._conn.execute(
-                "INSERT OR IGNORE INTO heads VALUES (?, ?, ?, ?)",
-                (pair.size, pair.hash, now_ms, why),
-            )
-            self._conn.execute(
-                "DELETE FROM heads WHERE why = '' AND size NOT IN (SELECT size FROM heads "
-                "WHERE why = '' ORDER BY size DESC LIMIT ?)",
-                (_PAIRS_KEPT,),
-            )
+            self._keep(pair, now_ms, why)
+
+    def _keep(self, pair: Head, now_ms: int, why: str) -> None:
+        self._conn.execute(
+            "INSERT OR IGNORE INTO heads VALUES (?, ?, ?, ?)", (pair.size, pair.hash, now_ms, why)
+        )
+        self._conn.execute(
+            "DELETE FROM heads WHERE why = '' AND size NOT IN (SELECT size FROM heads "
+            "WHERE why = '' ORDER BY size DESC LIMIT ?)",
+            (_PAIRS_KEPT,),
+        )
 
     def accept_pair(self, pair: Head, now_ms: int) -> None:
         """Start anew from this pair; the earlier ones stay on file as disputed."""

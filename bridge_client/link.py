@@ -119,6 +119,15 @@ class Link:
             fork = self.session.witness.check_page(page)
             self.session.fork = self.session.fork or fork
 
+    def accept_fork(self) -> Head:
+        """Forget the fork and start from what the server shows now; return that pair."""
+        with self._guard:
+            fork = self.session.fork
+            pair = fork.shown if fork is not None else self.session.witness.top
+            self.session.witness.accept(pair)
+            self.session.fork = None
+            return pair
+
     # --- HELLO -----------------------------------------------------------------------------
 
     @property

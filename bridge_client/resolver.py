@@ -15,6 +15,7 @@ from bridge_client.journal import ConnectorJournal
 from bridge_client.link import Link
 from bridge_client.order import Driver, Order, rid_of
 from bridge_client.transport import Mailbox
+from bridge_client.witness import Fork
 from bridge_core.host.sqlite import JournalBusy, JournalFull
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import Head
@@ -46,7 +47,7 @@ class Resolver:
         self._closing = False
         self._failed = False
         self._kept = Head(-1, b"")
-        self._fork_kept = False
+        self._fork_kept: Fork | None = None
         self._witness_due = time.monotonic() + _WITNESS_S
         self.on_final: Callable[[Order], None] = lambda _order: None
         self.on_stored: Callable[[Order], None] = lambda _order: None
@@ -101,8 +102,13 @@ class Resolver:
             try:
                 self._turn()
             except BridgeError:
-                # Closed under our feet, or the journal is full: the rows stay unfinished on disk.
-                time.sleep(0 if self._closing else 0.1)
+                # Closed under our feet, or the disk failed: the rows stay unfinished on disk.
+                self._pause()
+
+    def _pause(self) -> None:
+        with self._wake:
+            if not self._closing:
+                self._wake.wait(_RETRY_S)
 
     def _turn(self) -> None:
         self.flush()
@@ -159,8 +165,10 @@ class Resolver:
         batch = [self._done.popleft() for _ in range(len(self._done))]
         now_ms = self._link.clocks().wall_ms
         try:
-            self._journal.outcomes(((o.view, o.over) for o in batch), now_ms)
-            self._keep_heads(now_ms)
+            pair = self._new_pair()
+            self._journal.outcomes(((o.view, o.over) for o in batch), now_ms, pair)
+            self._kept = pair or self._kept
+            self._keep_fork(now_ms)
         except (JournalFull, JournalBusy):
             self._done.extendleft(reversed(batch))
             self._failed = True
@@ -170,18 +178,19 @@ class Resolver:
             if order.over:
                 self.on_stored(order)
 
-    def _keep_heads(self, now_ms: int) -> None:
-        session = self._link.session
-        fork, top = session.fork, session.witness.top
-        if fork is not None and not self._fork_kept:
-            for pair in (fork.seen, fork.shown):
-                self._journal.keep_pair(pair, now_ms, fork.why)
-            self._journal.latch("LOG_FORK", fork.why, now_ms)
-            self._fork_kept = True
-        elif fork is None and top.size > self._kept.size:
-            self._journal.keep_pair(top, now_ms)
-            self._kept = top
-            self._fork_kept = False
+    def _new_pair(self) -> Head | None:
+        top = self._link.session.witness.top
+        newer = self._link.session.fork is None and top.size > self._kept.size
+        return top if newer else None
+
+    def _keep_fork(self, now_ms: int) -> None:
+        fork = self._link.session.fork
+        if fork is None or fork == self._fork_kept:
+            return
+        for pair in (fork.seen, fork.shown):
+            self._journal.keep_pair(pair, now_ms, fork.why)
+        self._journal.latch("LOG_FORK", fork.why, now_ms)
+        self._fork_kept = fork
 
     def witness(self) -> None:
         """Check that the server's log extends what was seen (rule 6); a fork is latched."""

@@ -43,11 +43,15 @@ class Admin:
             self._c.guard.stop(state, rid, reason, now_ms)
         except OSError as error:
             log_event(self._c.log, "error", "halted_file", error=type(error).__name__)
-            self._orders.tell.alert("HALTED", "the halted file could not be written: check the disk")
+            self._orders.tell.alert(
+                "HALTED", "the halted file could not be written: check the disk"
+            )
         self._orders.drop_entries(
             ReasonCode.HALTED if state is TradingState.HALTED else ReasonCode.REDUCE_ONLY
         )
-        self._note(Record(ts=now_ms, kind="STATE", rid=rid, data={"state": state, "reason": reason}))
+        self._note(
+            Record(ts=now_ms, kind="STATE", rid=rid, data={"state": state, "reason": reason})
+        )
         log_event(self._c.log, "warning", "stopped", state=state, reason=reason)
 
     def _note(self, record: Record) -> None:
@@ -56,7 +60,7 @@ class Admin:
             with self._c.journal.transaction():
                 self._c.journal.append(record)
         except JournalFull:
-            self._c.guard.condition(Cause.JOURNAL_FULL, True, record.ts)
+            self._c.guard.condition(Cause.JOURNAL_FULL, record.ts, present=True)
 
     # --- operators -----------------------------------------------------------------------------
 
@@ -163,4 +167,4 @@ class Admin:
             self._c.reserve.ensure()
         except (JournalFull, OSError):
             return
-        self._c.guard.condition(Cause.JOURNAL_FULL, False, now_ms)
+        self._c.guard.condition(Cause.JOURNAL_FULL, now_ms, present=False)

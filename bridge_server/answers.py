@@ -348,6 +348,4 @@ def _counted(name: str, symbol: str, limit: int | None, used: int) -> LimitView:
     if limit is None:
         return LimitView(name=name, symbol=symbol)
     headroom = text_of(Decimal(max(0, limit - used)))
-    return LimitView(
-        name=name, symbol=symbol, value=str(limit), used=str(used), headroom=headroom
-    )
+    return LimitView(name=name, symbol=symbol, value=str(limit), used=str(used), headroom=headroom)

@@ -100,7 +100,7 @@ def _dispatch(args: argparse.Namespace) -> int:
 def _run(settings: ServerSettings, base: Path, *, debug: bool) -> int:
     server = build_server(settings, base, debug=debug)
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         server.service.ask_stop()
 
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK: Ctrl-Break and services on Windows

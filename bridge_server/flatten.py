@@ -21,8 +21,9 @@ from bridge_core.protocol.tag import child_rid
 from bridge_server.context import Context
 from bridge_server.core.orders import FINAL_STATES, Evidence, OrderState
 from bridge_server.core.ports import Executed, Facts, Lost, NotBegun, Snapshot
+from bridge_server.flight import Flight
 from bridge_server.journal import OrderRow
-from bridge_server.lifecycle import Flight, Lifecycle
+from bridge_server.lifecycle import Lifecycle
 from bridge_server.rows import magic_of
 from bridge_server.telling import Waiter
 from bridge_server.views import view_of_body

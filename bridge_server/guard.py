@@ -146,7 +146,7 @@ class Guard:
         self._journal.put_meta({_LATCHES: msgspec.json.encode(kept).decode("ascii")})
 
     def condition(
-        self, cause: Cause, present: bool, now_ms: int, *, symbol: str = "", reason: str = ""
+        self, cause: Cause, now_ms: int, *, present: bool, symbol: str = "", reason: str = ""
     ) -> None:
         """Follow a condition: it holds while present and lingers as its row says."""
         if present:
@@ -161,6 +161,9 @@ class Guard:
         healthy = self._clock_guard.observe(wall_ms, mono_ms)
         # The guard itself waits until the offset is stable, so the cause lingers no second time.
         self.condition(
-            Cause.CLOCK, not healthy, wall_ms, reason="the wall clock jumped" if not healthy else ""
+            Cause.CLOCK,
+            wall_ms,
+            present=not healthy,
+            reason="the wall clock jumped" if not healthy else "",
         )
         return healthy

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from bridge_core.host.logs import log_event
 from bridge_core.host.sqlite import JournalFull
@@ -21,21 +20,19 @@ from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.messages import Modify, Open, Request, decode_body
 from bridge_core.protocol.operations import Lane, Op
-from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
 from bridge_server.context import Context
 from bridge_server.core.gate import Admitted, stops_only
-from bridge_server.core.orders import Evidence, OrderEvent, OrderState, after, status_of
+from bridge_server.core.orders import Evidence, OrderState, after, status_of
 from bridge_server.core.ports import (
-    Executed,
     Lost,
     NotBegun,
     Outcome,
-    Rejected,
     Submission,
 )
 from bridge_server.core.trading_state import Act, Cause, refused_by_state
+from bridge_server.flight import Flight, event_of, facts_of
 from bridge_server.journal import Change, OrderRow
 from bridge_server.refusals import Refusals
 from bridge_server.rows import new_row, ttl_of
@@ -44,32 +41,9 @@ from bridge_server.views import with_outcome
 from bridge_server.worker import CheckJob, ExecuteJob, HistoryJob, ScanJob
 from bridge_server.worker import Executed as Ran
 
-__all__ = ["Flight", "Lifecycle"]
+__all__ = ["Lifecycle"]
 
 CALL_MS_MAX: Final = limits.TRADE_CALL_MS_MAX
-_EVENTS: Final = {
-    Status.FILLED: OrderEvent.FILL,
-    Status.PARTIAL: OrderEvent.PART,
-    Status.WORKING: OrderEvent.PLACE,
-    Status.DONE: OrderEvent.COMPLETE,
-}
-
-
-class Flight(Struct, kw_only=True):
-    """An order that is not final. `called_ms` is when the broker call began (monotonic), 0 before."""
-
-    row: OrderRow
-    body: Request | None
-    frames: Frames
-    deadline: Deadline
-    waiters: list[Waiter] = []
-    called_ms: int = 0
-    absent_since_ms: int = 0
-
-    @property
-    def entry_symbol(self) -> str:
-        """Return the symbol whose exposure this may still raise, "" if it opens nothing."""
-        return self.body.symbol if isinstance(self.body, Open) else ""
 
 
 class Lifecycle:
@@ -86,7 +60,7 @@ class Lifecycle:
         self.tell = Teller(context)
         self.refused = Refusals(context, self.tell)
         self._modified: dict[int, int] = {}
-        self.on_final: Callable[[Flight], None] = lambda flight: None
+        self.on_final: Callable[[Flight], None] = _nobody
 
     # --- what the gate asks ------------------------------------------------------------------
 
@@ -191,7 +165,7 @@ class Lifecycle:
                     work()
             except JournalFull:
                 now_ms = self._c.clock.wall_ms()
-                self._c.guard.condition(Cause.JOURNAL_FULL, True, now_ms)
+                self._c.guard.condition(Cause.JOURNAL_FULL, now_ms, present=True)
                 if attempt or not may_use_reserve or not self._c.reserve.exists:
                     return False
                 self._c.reserve.release()
@@ -287,14 +261,16 @@ class Lifecycle:
         flight = self.flights.get(ran.rid)
         if flight is not None:
             flight.called_ms = 0
-            flight.row.view = msgspec.structs.replace(flight.row.view, server_ms=f"{ran.took_ms:.3f}")
+            flight.row.view = msgspec.structs.replace(
+                flight.row.view, server_ms=f"{ran.took_ms:.3f}"
+            )
             self.finish(flight, ran.outcome, Evidence.BROKER)
         self.dispatch_next()
 
     def finish(self, flight: Flight, outcome: Outcome, evidence: Evidence) -> None:
         """J3, then the reply. An outcome that the state table does not allow changes nothing."""
         row, now_ms = flight.row, self._c.clock.wall_ms()
-        event = _event_of(outcome)
+        event = event_of(outcome)
         state = after(row.state, event)
         if state is None:
             return
@@ -305,7 +281,7 @@ class Lifecycle:
             at_ms=now_ms,
             evidence="" if state is OrderState.UNKNOWN else evidence,
             life=view.life,
-            data=_facts(view),
+            data=facts_of(view),
         )
         moved: list[OrderRow] = []
 
@@ -329,9 +305,7 @@ class Lifecycle:
         self.flights.pop(row.rid, None)
         if isinstance(flight.body, Modify) and row.state is OrderState.DONE:
             iat = row.deadline_ms - ttl_of(row)
-            self._modified[flight.body.ticket] = max(
-                iat, self._modified.get(flight.body.ticket, 0)
-            )
+            self._modified[flight.body.ticket] = max(iat, self._modified.get(flight.body.ticket, 0))
         for waiter in flight.waiters:
             self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
         flight.waiters.clear()
@@ -344,12 +318,18 @@ class Lifecycle:
         row, now_ms = flight.row, self._c.clock.wall_ms()
         cause = outcome.cause if isinstance(outcome, Lost) else ""
         self._c.guard.condition(
-            Cause.UNKNOWN, True, now_ms, symbol=row.symbol, reason=f"order {row.rid} {cause}"
+            Cause.UNKNOWN,
+            now_ms,
+            present=True,
+            symbol=row.symbol,
+            reason=f"order {row.rid} {cause}",
         )
         for waiter in flight.waiters:
             self.tell.answer(waiter, Status.UNKNOWN, ReasonCode.NO_ANSWER, row.view)
         flight.waiters.clear()
-        self.tell.alert("UNKNOWN", f"order {row.view.client_order_id or row.rid} is UNKNOWN: {cause}")
+        self.tell.alert(
+            "UNKNOWN", f"order {row.view.client_order_id or row.rid} is UNKNOWN: {cause}"
+        )
         log_event(self._c.log, "warning", "order_unknown", rid=row.rid, cause=cause)
         self.on_final(flight)
 
@@ -363,7 +343,7 @@ class Lifecycle:
         )
         if not left:
             now_ms = self._c.clock.wall_ms()
-            self._c.guard.condition(Cause.UNKNOWN, False, now_ms, symbol=symbol)
+            self._c.guard.condition(Cause.UNKNOWN, now_ms, present=False, symbol=symbol)
 
     # --- time --------------------------------------------------------------------------------
 
@@ -398,25 +378,5 @@ class Lifecycle:
         return min(due, default=None)
 
 
-def _event_of(outcome: Outcome) -> OrderEvent:
-    match outcome:
-        case Executed():
-            return _EVENTS[outcome.status]
-        case Rejected():
-            return OrderEvent.REJECT
-        case NotBegun():
-            return OrderEvent.REFUSE
-        case Lost():
-            return OrderEvent.LOSE
-
-
-def _facts(view: OrderView) -> dict[str, str]:
-    facts = {
-        "ticket": str(view.ticket) if view.ticket else "",
-        "deal": str(view.deal) if view.deal else "",
-        "volume": view.volume if view.volume != "0" else "",
-        "price": view.price if view.price != "0" else "",
-        "close_price": view.close_price if view.close_price != "0" else "",
-        "by": view.by,
-    }
-    return {name: value for name, value in facts.items() if value}
+def _nobody(_: Flight) -> None:
+    return None

@@ -50,9 +50,7 @@ class Publisher:
 
     def heartbeat(self, state: str, now_ms: int) -> None:
         """Publish the heartbeat; it takes no number (protocol.md 10)."""
-        event = EventBody(
-            type="heartbeat", state=state, streams=self.points(), server_time=now_ms
-        )
+        event = EventBody(type="heartbeat", state=state, streams=self.points(), server_time=now_ms)
         self._send(event_topic(self._acct), self._stream, self._last[self._stream], event)
 
     def _send(self, topic: bytes, stream: str, seq: int, event: EventBody) -> None:

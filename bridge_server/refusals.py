@@ -82,7 +82,7 @@ class Refusals:
             with self._c.journal.transaction():
                 self.write()
         except JournalFull:
-            self._c.guard.condition(Cause.JOURNAL_FULL, True, self._c.clock.wall_ms())
+            self._c.guard.condition(Cause.JOURNAL_FULL, self._c.clock.wall_ms(), present=True)
             self._forget_dead()
             return
         self.clear()

@@ -16,7 +16,7 @@ from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Fence, Heartbeat, Open, Query, Request, Stop
 from bridge_core.protocol.operations import Op, ReplayClass
-from bridge_core.protocol.replies import OrderView, RefusalReply, StatusReply
+from bridge_core.protocol.replies import OrderView, StatusReply
 from bridge_core.protocol.signing import Frames, request_hash
 from bridge_core.protocol.views import Reply
 from bridge_server.admin import Admin
@@ -29,6 +29,7 @@ from bridge_server.core.ports import MarginEstimate
 from bridge_server.core.rates import TokenBuckets
 from bridge_server.core.replay import ReplayMemory
 from bridge_server.core.trading_state import Cause, TradingState
+from bridge_server.fatal import end_fatally
 from bridge_server.flatten import Flattener
 from bridge_server.health import Hop
 from bridge_server.lifecycle import Lifecycle
@@ -51,7 +52,6 @@ from bridge_server.worker import (
 __all__ = ["Service"]
 
 _POLL_MS: Final = 200
-_FATAL_MS: Final = 2_000
 
 
 class Service:
@@ -76,7 +76,6 @@ class Service:
         self._clock_healthy = True
         self._second_ms = 0
         self._self_test_ms = now_mono + limits.SELF_TEST_PERIOD_MS
-        self._self_test_ok = True
         self._stopping = threading.Event()
 
     # --- the loop ----------------------------------------------------------------------------
@@ -97,7 +96,7 @@ class Service:
                 self.turn(self._wait_ms())
             return self._wind_down()
         except (JournalFatal, JournalFull) as error:
-            return self._fatal(error.code, error.detail)
+            return end_fatally(self._c, self.orders, error)
 
     def turn(self, timeout_ms: int) -> None:
         """One round: requests, results, timers."""
@@ -128,9 +127,7 @@ class Service:
             return
         token = request.token
         subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
-        pending_ms = mono_ms + min(
-            max(0, token.deadline_ms - now_ms), limits.REPLY_WAIT_MS_MAX
-        )
+        pending_ms = mono_ms + min(max(0, token.deadline_ms - now_ms), limits.REPLY_WAIT_MS_MAX)
         waiter = Waiter(incoming.route, subject, pending_ms)
         refusal = in_scope(request, attests=self._c.backend.attests)
         if refusal is not None:
@@ -227,7 +224,7 @@ class Service:
         if reply is not None:
             self._c.transport.send(waiter.route, reply)
 
-    # --- what each operation does ------------------------------------------------------------------
+    # --- what each operation does ----------------------------------------------------------------
 
     def _do(self, request: Admitted, body: Request, waiter: Waiter) -> None:
         op = request.op
@@ -295,7 +292,7 @@ class Service:
         self.orders.reads.append(job)
         self.orders.dispatch_next()
 
-    # --- what the worker posts -----------------------------------------------------------------------
+    # --- what the worker posts -------------------------------------------------------------------
 
     def _on_post(self, post: Post) -> None:
         match post:
@@ -303,7 +300,7 @@ class Service:
                 self.orders.on_ran(post)
             case Observed(events, snapshot):
                 self._c.snapshot = snapshot
-                self._terminal_up(snapshot.connected)
+                self._terminal_up(up=snapshot.connected)
                 for event in events:
                     self._on_event(event)
                 self.settlement.watch_ghosts()
@@ -316,7 +313,7 @@ class Service:
             case Started():
                 self._c.snapshot = post.snapshot
             case Failed(error):
-                self._terminal_up(False)
+                self._terminal_up(up=False)
                 log_event(self._c.log, "error", "backend_failed", error=str(error))
 
     def _on_event(self, event: EventBody) -> None:
@@ -357,7 +354,7 @@ class Service:
 
     def _each_second(self, now_ms: int, mono_ms: int) -> None:
         shot = self._c.snapshot
-        self._terminal_up(shot is not None and shot.connected)
+        self._terminal_up(up=shot is not None and shot.connected)
         full = self._c.guard.causes.get(Cause.JOURNAL_FULL) is not None
         if full:
             self.admin.try_reserve(now_ms)
@@ -368,12 +365,15 @@ class Service:
             threading.Thread(target=self._self_test, name="self-test", daemon=True).start()
             self.admin.keep_high_water(now_ms)
 
-    def _terminal_up(self, up: bool) -> None:
+    def _terminal_up(self, *, up: bool) -> None:
         now_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
         note = self._c.snapshot.note if self._c.snapshot is not None else ""
         self._terminal.observe("up" if up else "down", note, now_ms, mono_ms)
         self._c.guard.condition(
-            Cause.BROKER_LINK, not up, now_ms, reason="" if up else "the terminal does not answer"
+            Cause.BROKER_LINK,
+            now_ms,
+            present=not up,
+            reason="" if up else "the terminal does not answer",
         )
 
     def _self_test(self) -> None:
@@ -381,7 +381,6 @@ class Service:
         if not ok:
             log_event(self._c.log, "error", "self_test_failed", fix="restart the server")
             self._c.count("self_test_failed")
-        self._self_test_ok = ok
 
     # --- the end -----------------------------------------------------------------------------
 
@@ -398,37 +397,3 @@ class Service:
         self.orders.refused.flush()
         self.admin.mark_stopped(clean=clean, now_ms=self._c.clock.wall_ms())
         return 0 if clean else 1
-
-    def _fatal(self, code: str, detail: str) -> int:
-        # Nobody knows what the disk holds: say UNKNOWN to whoever asks, for a moment, and end.
-        log_event(self._c.log, "error", "journal_fatal", code=code, detail=detail)
-        for flight in self.orders.flights.values():
-            for waiter in flight.waiters:
-                self.orders.tell.answer(waiter, Status.UNKNOWN, ReasonCode.JOURNAL_FATAL, flight.row.view)
-            flight.waiters.clear()
-        until = self._c.clock.mono_ms() + _FATAL_MS
-        while self._c.clock.mono_ms() < until:
-            for incoming in self._c.transport.poll(50):
-                self._answer_fatal(incoming)
-        return 1
-
-    def _answer_fatal(self, incoming: Incoming) -> None:
-        now_ms = self._c.clock.wall_ms()
-        request = authenticate(
-            incoming.frames, incoming.user_id, self._c.sets, self._c.settings.account, now_ms
-        )
-        if isinstance(request, Drop):
-            return
-        token = request.token
-        subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
-        body = RefusalReply(by="server", code=ReasonCode.JOURNAL_FATAL, time=now_ms)
-        journaled = request.spec.replay is ReplayClass.JOURNAL
-        status = Status.UNKNOWN if journaled else Status.DENIED
-        view = OrderView(rid=token.rid, code=ReasonCode.JOURNAL_FATAL)
-        reply = self._c.replier.reply(
-            subject, status, ReasonCode.JOURNAL_FATAL, view if journaled else body, now_ms
-        )
-        if reply is not None:
-            self._c.transport.send(incoming.route, reply)
-
-

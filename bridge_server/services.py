@@ -34,7 +34,7 @@ WantedBy=multi-user.target
 """
 
 _TASK: Final = """<?xml version="1.0" encoding="UTF-16"?>
-<!-- schtasks /create /tn "ztb {account}" /xml FILE   (the terminal's own Windows user, logged on) -->
+<!-- schtasks /create /tn "ztb {account}" /xml FILE   (as the terminal's own Windows user) -->
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
   <Triggers><LogonTrigger><Enabled>true</Enabled></LogonTrigger></Triggers>
   <Settings>

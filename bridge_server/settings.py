@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, structs
 
 from bridge_core.host.settings import load_toml
-from bridge_core.protocol.limits import TTL_MS_DEFAULT, TTL_MS_MAX
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.keys import Mode
+from bridge_core.protocol.limits import TTL_MS_DEFAULT, TTL_MS_MAX
 from bridge_server.backends.paper_settings import PaperSettings
 from bridge_server.core.rates import Rates
 from bridge_server.core.risk import SymbolLimits

@@ -35,8 +35,9 @@ from bridge_server.core.ports import (
 from bridge_server.core.reconcile import Absence, Suspect, absent, find, ghosts
 from bridge_server.core.trading_state import Cause
 from bridge_server.flatten import Flattener
+from bridge_server.flight import Flight
 from bridge_server.journal import OrderRow
-from bridge_server.lifecycle import Flight, Lifecycle
+from bridge_server.lifecycle import Lifecycle
 from bridge_server.views import view_of_body
 from bridge_server.worker import ScanJob
 
@@ -83,11 +84,17 @@ class Settlement:
                 self._orders.finish(flight, Lost(cause="the server restarted"), Evidence.SERVER)
             if row.state is OrderState.UNKNOWN:
                 self._c.guard.condition(
-                    Cause.UNKNOWN, True, now_ms, symbol=row.symbol, reason=f"order {row.rid}"
+                    Cause.UNKNOWN,
+                    now_ms,
+                    present=True,
+                    symbol=row.symbol,
+                    reason=f"order {row.rid}",
                 )
         self._flattener.recover_parents()
         self._recovering = True
-        self._c.guard.condition(Cause.RECOVERING, True, now_ms, reason="reconciling with the broker")
+        self._c.guard.condition(
+            Cause.RECOVERING, now_ms, present=True, reason="reconciling with the broker"
+        )
         self._ask_scan()
 
     def _flight_of(self, row: OrderRow) -> Flight:
@@ -140,13 +147,17 @@ class Settlement:
                 self._follow_working(scan)
                 if scan.complete:
                     self._recovering = False
-                    self._c.guard.condition(Cause.RECOVERING, False, self._c.clock.wall_ms())
+                    self._c.guard.condition(
+                        Cause.RECOVERING, self._c.clock.wall_ms(), present=False
+                    )
         if self._unknown() or self._recovering:
             self._scan_due_ms = self._c.clock.mono_ms() + self._pause_ms()
         self._orders.dispatch_next()
 
     def _pause_ms(self) -> int:
-        return min(_RESCAN_MS, self._c.backend.settle_ms) if self._c.backend.settle_ms else _RESCAN_MS
+        return (
+            min(_RESCAN_MS, self._c.backend.settle_ms) if self._c.backend.settle_ms else _RESCAN_MS
+        )
 
     def _judge(self, flight: Flight, scan: Scan) -> None:
         row = flight.row

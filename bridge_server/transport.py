@@ -55,8 +55,8 @@ class Bell:
 
     def __init__(self) -> None:
         self._ring, self._hear = socket.socketpair()
-        self._ring.setblocking(False)
-        self._hear.setblocking(False)
+        self._ring.settimeout(0)
+        self._hear.settimeout(0)
 
     def fileno(self) -> int:
         """Return the descriptor to poll."""
@@ -166,9 +166,7 @@ class Transport:
         # [route][empty][F0][F1][F2]: exactly these; anything else is dropped without an answer.
         if len(parts) != 5 or parts[1].bytes or parts[2].bytes != limits.FRAME_TAG:
             return None
-        return Incoming(
-            parts[0].bytes, user_id(parts[4]), Frames(parts[3].bytes, parts[4].bytes)
-        )
+        return Incoming(parts[0].bytes, user_id(parts[4]), Frames(parts[3].bytes, parts[4].bytes))
 
     def send(self, route: bytes, reply: Frames) -> None:
         """Send a reply to the socket that asked; a vanished peer is counted."""

@@ -45,7 +45,9 @@ _t = text_of
 
 def view_of_body(rid: str, op: str, kid: str, body: Request | None, now_ms: int) -> OrderView:
     """Return what is known of a request before anything happened to it."""
-    view = OrderView(rid=rid, op=op, kid=kid, status=Status.PENDING, accepted_at=now_ms, time=now_ms)
+    view = OrderView(
+        rid=rid, op=op, kid=kid, status=Status.PENDING, accepted_at=now_ms, time=now_ms
+    )
     match body:
         case Open():
             return msgspec.structs.replace(

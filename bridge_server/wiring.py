@@ -115,9 +115,7 @@ def build_server(
         clock=clock,
         journal=journal,
         reserve=reserve,
-        guard=Guard(
-            state, journal, ClockGuard(clock.wall_ms(), clock.mono_ms()), lambda cause, why: None
-        ),
+        guard=Guard(state, journal, ClockGuard(clock.wall_ms(), clock.mono_ms()), _nobody),
         backend=backend,
         worker=Worker(backend, transport.bell),
         replier=Replier(settings.account, sets, incarnation, lambda: journal.head),
@@ -138,6 +136,10 @@ def build_server(
         transport.close()
         journal.close()
         raise
+
+
+def _nobody(_cause: str, _why: str) -> None:
+    return None
 
 
 def _check_own(settings: ServerSettings, own: ServerKeys) -> None:

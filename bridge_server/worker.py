@@ -74,7 +74,7 @@ class Started(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """The backend cannot start, or its thread ended; `error` is of our own family or a type name."""
+    """The backend cannot start, or its thread ended; `error` is ours, or a type name."""
 
     error: BridgeError | str
 
@@ -167,7 +167,7 @@ class Worker:
         except BridgeError as error:
             self._post(Failed(error))
             return
-        except Exception as error:  # the backend's own bug must not leave the server waiting
+        except Exception as error:  # noqa: BLE001  the backend's own bug must not leave the server waiting
             self._post(Failed(type(error).__name__))
             return
         self._serve()
@@ -190,7 +190,7 @@ class Worker:
         try:
             events = self._backend.pump()
             snapshot = self._backend.snapshot()
-        except Exception as error:  # seen as a lost link by the loop; the thread lives on
+        except Exception as error:  # noqa: BLE001  seen as a lost link by the loop; the thread lives on
             self._post(Failed(type(error).__name__))
             return
         if events or snapshot is not self._shown:
@@ -204,17 +204,17 @@ class Worker:
             case ScanJob(since):
                 try:
                     return Scanned(self._backend.scan(since))
-                except Exception:  # no evidence: the order stays UNKNOWN and is scanned again
+                except Exception:  # noqa: BLE001  no evidence: the order stays UNKNOWN and is scanned again
                     return Scanned(None)
             case CheckJob(rid, order):
                 try:
                     return Answered(rid, self._backend.check(order))
-                except Exception:  # a read that failed is answered as such
+                except Exception:  # noqa: BLE001  a read that failed is answered as such
                     return Answered(rid, None)
             case HistoryJob(rid, since, until):
                 try:
                     return Answered(rid, self._backend.history(since, until))
-                except Exception:  # as above
+                except Exception:  # noqa: BLE001  as above
                     return Answered(rid, None)
 
     def _execute(self, submission: Submission) -> Executed:
@@ -222,7 +222,7 @@ class Worker:
         outcome: Outcome
         try:
             outcome = self._backend.execute(submission)
-        except Exception as error:  # it may have reached the broker: nobody knows
+        except Exception as error:  # noqa: BLE001  it may have reached the broker: nobody knows
             outcome = Lost(cause=type(error).__name__)
         took_ms = (time.perf_counter() - begun) * 1000
         return Executed(submission.rid, outcome, self._backend.snapshot(), took_ms)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +21,11 @@ from bridge_core.protocol.chain import Record
 from bridge_core.protocol.codes import CODES, FINAL, ReasonCode, Status
 from bridge_core.protocol.keys import purposes, request_purpose
 from bridge_core.protocol.limits import LIMITS
-from bridge_core.protocol.messages import DECIMAL_PATTERN
 from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, Scope, granted
 from bridge_server.core.orders import LIFE, TRANSITIONS, OrderState
 from bridge_server.core.trading_state import CAUSES, MATRIX, Act, TradingState
 from tests.support.glossary import note_of
+from tests.support.shapes import bound, code, default, fields, shape, table
 from tests.vectors import examples
 
 __all__ = ["BLOCKS", "PAGE", "main", "render"]
@@ -33,74 +33,6 @@ __all__ = ["BLOCKS", "PAGE", "main", "render"]
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "protocol.md"
 _MARK: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-                     for row in lines)  # fmt: skip
-
-
-def _code(text: object) -> str:
-    return f"`{text}`" if str(text) else ""
-
-
-# --- types ---------------------------------------------------------------------------------
-
-_DECIMAL: Final = DECIMAL_PATTERN
-
-
-def _bound(kind: msgspec.inspect.Type) -> tuple[str, str]:
-    """Return (JSON type, bound) of a request field."""
-    match kind:
-        case msgspec.inspect.StrType(pattern=str(pattern)) if pattern == _DECIMAL:
-            return "string", "decimal (5.1)"
-        case msgspec.inspect.StrType(pattern=str(pattern)):
-            return "string", _code(pattern.removeprefix(r"\A").removesuffix(r"\Z"))
-        case msgspec.inspect.IntType(ge=int(low), le=int(high)):
-            return "integer", f"{low} to {high}"
-        case msgspec.inspect.LiteralType(values=values):
-            return "string", " ".join(f"`{value}`" for value in values)
-    raise AssertionError(f"a request field without a bound: {kind}")
-
-
-def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
-    info = msgspec.inspect.type_info(kind)
-    assert isinstance(info, msgspec.inspect.StructType)
-    return info.fields
-
-
-_PLAIN: Final[dict[type, str]] = {
-    msgspec.inspect.IntType: "integer",
-    msgspec.inspect.BoolType: "true or false",
-    msgspec.inspect.NoneType: "null",
-}
-# Texts that are decimals in replies and events; all other strings are words.
-_MONEY: Final = frozenset({"lots", "quote currency", "account currency", "base currency"})
-
-
-def _shape(kind: msgspec.inspect.Type, unit: str) -> str:
-    match kind:
-        case msgspec.inspect.StrType():
-            return "decimal" if unit in _MONEY else "string"
-        case msgspec.inspect.StructType(cls=cls):
-            return cls.__name__
-        case msgspec.inspect.ListType(item_type=item):
-            return f"list of {_shape(item, unit)}"
-        case msgspec.inspect.DictType(value_type=value):
-            return f"object, values {_shape(value, unit)}"
-        case msgspec.inspect.UnionType(types=types):
-            return " or ".join(_shape(one, unit) for one in types)
-    return _PLAIN[type(kind)]
-
-
-def _default(field: msgspec.inspect.Field) -> str:
-    if field.required:
-        return "always there"
-    if field.default_factory is not msgspec.NODEFAULT:
-        return "empty"
-    value = field.default
-    return "empty" if value == "" else _code(json.dumps(value))
 
 
 # --- the blocks ------------------------------------------------------------------------------
@@ -125,7 +57,7 @@ def scopes() -> str:
             names = f"`{srv}`" + (f" `{executor}`" if executor else "")
             cells.append(names if op in granted(scope) else "no")
         rows.append((op.value, *cells))
-    return _table(("operation", *(scope.value for scope in Scope)), rows)
+    return table(("operation", *(scope.value for scope in Scope)), rows)
 
 
 def key_sets() -> str:
@@ -133,12 +65,12 @@ def key_sets() -> str:
     rows = [
         (
             scope.value,
-            " ".join(_code(p) for p in purposes(scope, ea=False)),
-            " ".join(_code(p) for p in purposes(scope, ea=True) if p is Purpose.REPLY_EA),
+            " ".join(code(p) for p in purposes(scope, ea=False)),
+            " ".join(code(p) for p in purposes(scope, ea=True) if p is Purpose.REPLY_EA),
         )
         for scope in Scope
     ]
-    return _table(("scope", "keys", "also on accounts with an EA"), rows)
+    return table(("scope", "keys", "also on accounts with an EA"), rows)
 
 
 def operations() -> str:
@@ -146,9 +78,9 @@ def operations() -> str:
     rows = [
         (
             op.value,
-            _code(spec.prefix),
-            _code(spec.purpose),
-            _code(spec.purpose_ea) if spec.purpose_ea else "-",
+            code(spec.prefix),
+            code(spec.purpose),
+            code(spec.purpose_ea) if spec.purpose_ea else "-",
             spec.lane.value,
             spec.replay.value,
             spec.body.__name__,
@@ -164,7 +96,7 @@ def operations() -> str:
         "replay class",
         "body",
     )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def bodies() -> str:
@@ -177,13 +109,13 @@ def bodies() -> str:
         seen.add(spec.body)
         users = ", ".join(o.value for o, s in OPERATIONS.items() if s.body is spec.body)
         rows = []
-        for field in _fields(spec.body):
+        for field in fields(spec.body):
             note = note_of(spec.body.__name__, field.encode_name)
-            rows.append((_code(field.encode_name), *_bound(field.type), note.unit, note.means))
+            rows.append((code(field.encode_name), *bound(field.type), note.unit, note.means))
         raw = msgspec.json.encode(examples.BODIES[op]).decode()
         parts.append(
             f"**{spec.body.__name__}** ({users})\n\n"
-            + _table(("field", "JSON", "bound", "unit", "meaning"), rows)
+            + table(("field", "JSON", "bound", "unit", "meaning"), rows)
             + f"\n\n```json\n{raw}\n```"
         )
     return "\n\n".join(parts)
@@ -204,18 +136,18 @@ def _structs() -> list[type[msgspec.Struct]]:
 
 def _described(kind: type[msgspec.Struct]) -> str:
     rows = []
-    for field in _fields(kind):
+    for field in fields(kind):
         note = note_of(kind.__name__, field.encode_name)
         rows.append(
             (
-                _code(field.encode_name),
-                _shape(field.type, note.unit),
-                _default(field),
+                code(field.encode_name),
+                shape(field.type, note.unit),
+                default(field),
                 note.unit,
                 note.means,
             )
         )
-    return _table(("field", "JSON", "when absent", "unit", "meaning"), rows)
+    return table(("field", "JSON", "when absent", "unit", "meaning"), rows)
 
 
 def reply_bodies() -> str:
@@ -231,7 +163,7 @@ def event_body() -> str:
 def statuses() -> str:
     """The statuses: final or not."""
     rows = [(status.value, "yes" if status in FINAL else "no") for status in Status]
-    return _table(("status", "final"), rows)
+    return table(("status", "final"), rows)
 
 
 def order_states() -> str:
@@ -249,7 +181,7 @@ def order_states() -> str:
     rows = [
         (source.value, event.value, target.value) for (source, event), target in TRANSITIONS.items()
     ]
-    return "\n".join([*diagram, "```", "", _table(("state", "event", "becomes"), rows)])
+    return "\n".join([*diagram, "```", "", table(("state", "event", "becomes"), rows)])
 
 
 def lives() -> str:
@@ -258,30 +190,30 @@ def lives() -> str:
         (life.value, ", ".join(sorted(nxt.value for nxt in follow)) or "(end)")
         for life, follow in LIFE.items()
     ]
-    return _table(("life", "may become"), rows)
+    return table(("life", "may become"), rows)
 
 
 def codes() -> str:
     """The codes in order of precedence."""
     rows = [
-        (str(n), _code(code.value), info.meaning, info.by, info.retry, info.fix)
-        for n, (code, info) in enumerate(CODES.items())
-        if code is not ReasonCode.NONE
+        (str(n), code(one.value), info.meaning, info.by, info.retry, info.fix)
+        for n, (one, info) in enumerate(CODES.items())
+        if one is not ReasonCode.NONE
     ]
-    return _table(("", "code", "meaning", "said by", "retry", "fix"), rows)
+    return table(("", "code", "meaning", "said by", "retry", "fix"), rows)
 
 
 def limits() -> str:
     """The limits."""
     rows = [(limit.name, str(limit.value), limit.unit, limit.reason) for limit in LIMITS]
-    return _table(("limit", "value", "unit", "reason"), rows)
+    return table(("limit", "value", "unit", "reason"), rows)
 
 
 def causes() -> str:
     """The causes that lower the trading state."""
     rows = [
         (
-            _code(cause.value),
+            code(cause.value),
             spec.kind.value,
             spec.state.value,
             f"{spec.linger_ms} ms" if spec.linger_ms else "-",
@@ -289,13 +221,13 @@ def causes() -> str:
         )
         for cause, spec in CAUSES.items()
     ]
-    return _table(("cause", "kind", "means", "lingers", "what ends it"), rows)
+    return table(("cause", "kind", "means", "lingers", "what ends it"), rows)
 
 
 def matrix() -> str:
     """Trading state x operation."""
     rows = [(state.value, *(MATRIX[state, act] for act in Act)) for state in TradingState]
-    return _table(("state", *(act.value for act in Act)), rows)
+    return table(("state", *(act.value for act in Act)), rows)
 
 
 _RECORD: Final = {
@@ -312,10 +244,10 @@ _RECORD: Final = {
 def record() -> str:
     """The fields of a log record, in order."""
     rows = [
-        (_code(f.encode_name), _shape(f.type, ""), _default(f), _RECORD[f.encode_name])
-        for f in _fields(Record)
+        (code(f.encode_name), shape(f.type, ""), default(f), _RECORD[f.encode_name])
+        for f in fields(Record)
     ]
-    return _table(("field", "JSON", "when absent", "meaning"), rows)
+    return table(("field", "JSON", "when absent", "meaning"), rows)
 
 
 _LEDGER: Final = {
@@ -336,10 +268,9 @@ _LEDGER: Final = {
 def ledger() -> str:
     """The fields of a line of the paper ledger, in order."""
     rows = [
-        (_code(f.encode_name), _shape(f.type, ""), _LEDGER[f.encode_name])
-        for f in _fields(LedgerLine)
+        (code(f.encode_name), shape(f.type, ""), _LEDGER[f.encode_name]) for f in fields(LedgerLine)
     ]
-    return _table(("field", "JSON", "meaning"), rows)
+    return table(("field", "JSON", "meaning"), rows)
 
 
 def _vector(name: str) -> dict[str, Any]:
@@ -361,14 +292,13 @@ def worked_example() -> str:
         [
             "```text",
             f"root key  {held['root']}",
-            f"mode, acct, kid, purpose  {held['mode']}  {held['acct']}  {held['kid']}  "
-            f"{held['purpose']}",
+            f"info of  {held['mode']} {held['acct']} {held['kid']} {held['purpose']}",
             f"key       {held['key']}",
             f"head      {head}",
             f"body      {body}",
             "input     7a7462726964676500 6d616300 763500",
             f"          {len(held['purpose']):02x} {held['purpose'].encode().hex()}",
-            f"          {len(head):04x} (head) {len(body):08x} (body)",
+            f"          {len(head):04x} (head)  {len(body):08x} (body)",
             f"mac-srv   {case['token'][-64:]}",
             f"F1        {case['token']}",
             f"req-hash  {case['req_hash']}",

@@ -317,15 +317,34 @@ def unknown_key_refused(address: str, server_public: bytes, timeout_ms: int = 2_
     Usually takes a few ms. False also when nothing answered in `timeout_ms`: no proof is no
     refusal. It proves that strangers stay out, not that friends get in.
     """
-    context: Context = zmq.Context()
-    spec = ClientSocketSpec(
+    stranger = ClientSocketSpec(
         keys=new_curve_keys(),
         server_public=server_public,
         max_frame_bytes=1024,
         ipv6="[" in address,
     )
+    end = time.monotonic_ns() + timeout_ms * 1_000_000
+    event = _handshake(address, stranger, end)
+    if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        # It hung up without a word: a handler that has stopped, or a socket without CURVE, which
+        # understood nothing and would let anybody in who does not ask for CURVE.
+        return _handshake(address, None, end) in _HUNG_UP
+    return event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+
+
+_HUNG_UP: Final = frozenset(
+    {zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL}
+)
+
+
+def _handshake(address: str, spec: ClientSocketSpec | None, end_ns: int) -> int | None:
+    """Return the event that ends the first handshake, None at `end_ns`; without spec no CURVE."""
+    context: Context = zmq.Context()
+    plain = [*_COMMON, (zmq.IPV6, int("[" in address))]
     try:
-        probe = client_socket(context, zmq.DEALER, spec)
+        probe = (
+            client_socket(context, zmq.DEALER, spec) if spec else _new(context, zmq.DEALER, plain)
+        )
         monitor = probe.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED
             | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -334,27 +353,14 @@ def unknown_key_refused(address: str, server_public: bytes, timeout_ms: int = 2_
         )
         try:
             probe.connect(address)
-            return _first_verdict(monitor, timeout_ms)
+            left_ms = max(0, end_ns - time.monotonic_ns()) // 1_000_000
+            if not monitor.poll(left_ms):
+                return None
+            event, _value = struct.unpack("=Hi", monitor.recv_multipart()[0])
+            return int(event)
         finally:
             probe.disable_monitor()
             monitor.close(0)
             probe.close(0)
     finally:
         context.destroy(0)
-
-
-def _first_verdict(monitor: Socket, timeout_ms: int) -> bool:
-    """Wait for the end of the first handshake.
-
-    FAILED_AUTH is a handler's 400. FAILED_NO_DETAIL is a server that hangs up during the handshake:
-    ZAP_ENFORCE_DOMAIN without a living handler. FAILED_PROTOCOL is no CURVE server at all.
-    """
-    end = time.monotonic_ns() + timeout_ms * 1_000_000
-    while (left_ms := (end - time.monotonic_ns()) // 1_000_000) > 0:
-        if not monitor.poll(left_ms):
-            break
-        event, _value = struct.unpack("=Hi", monitor.recv_multipart()[0])
-        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            return False
-        return event in {zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL}
-    return False

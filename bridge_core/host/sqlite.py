@@ -141,9 +141,7 @@ def open_database(path: Path, *, exclusive: bool) -> Connection:
         raise _not_durable(path, "it is in memory")
     _create(full)
     try:
-        connection = sqlite3.connect(
-            full, timeout=0, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(full, timeout=0, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
         raise _refused(path, error) from error
     try:

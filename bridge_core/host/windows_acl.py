@@ -125,17 +125,13 @@ if sys.platform == "win32":
     def _user_sid() -> str:
         token = wintypes.HANDLE()
         _must(
-            _advapi.OpenProcessToken(
-                _kernel.GetCurrentProcess(), _TOKEN_QUERY, ctypes.byref(token)
-            )
+            _advapi.OpenProcessToken(_kernel.GetCurrentProcess(), _TOKEN_QUERY, ctypes.byref(token))
         )
         try:
             # A SID is at most 68 bytes, after one pointer and one DWORD.
             buffer = ctypes.create_string_buffer(256)
             size = wintypes.DWORD()
-            _must(
-                _advapi.GetTokenInformation(token, _TOKEN_USER, buffer, 256, ctypes.byref(size))
-            )
+            _must(_advapi.GetTokenInformation(token, _TOKEN_USER, buffer, 256, ctypes.byref(size)))
             sid = ctypes.c_void_p.from_buffer(buffer)
             text = ctypes.c_void_p()
             _must(_advapi.ConvertSidToStringSidW(sid, ctypes.byref(text)))

@@ -22,10 +22,10 @@ from bridge_core.protocol.errors import BridgeError, ConfigError, LocalProtocolE
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Cancel, Close, Modify, Open
 from bridge_server.backends.paper_book import PAPER_MARK, Book, Turn
-from bridge_server.backends.paper_feed import MergedFeed, make_feed, spread_model
+from bridge_server.backends.paper_feed import MergedFeed, make_feed
 from bridge_server.backends.paper_ledger import Ledger
 from bridge_server.backends.paper_market import apply_step, tick_event
-from bridge_server.backends.paper_money import Money, decimal_text
+from bridge_server.backends.paper_money import Money
 from bridge_server.backends.paper_orders import (
     Label,
     cancel,
@@ -36,13 +36,18 @@ from bridge_server.backends.paper_orders import (
     preflight,
 )
 from bridge_server.backends.paper_settings import (
-    SYNTHETIC,
     PaperSettings,
     SymbolTerms,
     make_sources,
     make_specs,
 )
 from bridge_server.backends.paper_store import PaperStore, Terms
+from bridge_server.backends.paper_view import (
+    describe,
+    identity_of,
+    make_snapshot,
+    said_of_fill,
+)
 from bridge_server.core.ports import (
     Deal,
     Executed,
@@ -51,7 +56,6 @@ from bridge_server.core.ports import (
     MarginEstimate,
     NotBegun,
     Outcome,
-    Quote,
     Rejected,
     Scan,
     Snapshot,
@@ -119,6 +123,7 @@ class PaperBackend:
         sources = make_sources(settings, self._symbols)
         self._money = Money(settings.currency, settings.leverage, specs)
         self._sources = sources
+        self._described = describe(settings, sources)
         terms = Terms(
             login=settings.login,
             server=settings.broker_server,
@@ -136,14 +141,14 @@ class PaperBackend:
             undo.callback(self._ledger.close)
             self._say_start()
             self._held = undo.pop_all()
-        return self._identity()
+        return identity_of(self._settings)
 
     def _say_start(self) -> None:
         self._announce = True
         self._feed_error = self._broken = ""
         said: dict[str, str | int] = {
             "comment_chars": self.comment_chars,
-            "source": self._note(),
+            "source": self._described,
         }
         self._ledger.start(self._clock.wall_ms(), self._book.market_ms, said)
 
@@ -166,17 +171,6 @@ class PaperBackend:
     def close(self) -> None:
         """Let go of the files; nothing is half done between two calls."""
         self._held.close()
-
-    def _identity(self) -> Identity:
-        settings = self._settings
-        return Identity(
-            login=settings.login,
-            server=settings.broker_server,
-            kind="paper",
-            currency=settings.currency,
-            margin_mode="hedging",
-            leverage=settings.leverage,
-        )
 
     # --- orders ----------------------------------------------------------------------------
 
@@ -226,15 +220,12 @@ class PaperBackend:
         return outcome
 
     def _label(self, submission: Submission, body: Open | Close | Modify | Cancel) -> Label:
+        turn = Turn(self._money, self._book)
         symbol = body.symbol if isinstance(body, Open | Close) else ""
         if isinstance(body, Modify | Cancel):
             held = self._book.positions.get(body.ticket) or self._book.orders.get(body.ticket)
             symbol = held.symbol if held else ""
-        said = "paper"
-        price = self._book.quotes.get(symbol)
-        if price is not None:
-            points = (price.ask - price.bid) / self._money.specs[symbol].point
-            said = f"paper: {_called(self._sources[symbol])}, spread {points:f} points"
+        said = said_of_fill(turn, self._sources, symbol)
         return Label(submission.magic, submission.comment, said)
 
     def check(self, order: Open) -> MarginEstimate | Refusal:
@@ -264,10 +255,12 @@ class PaperBackend:
     def _rows(self) -> list[EventBody]:
         """Take the next row, and those of other symbols with the same market time."""
         if not self._settings.follow:
-            now = self._clock.mono_ms()
-            if now < self._due_mono_ms:
+            now, pace = self._clock.mono_ms(), self._settings.pace_ms
+            late = now - self._due_mono_ms
+            if late < 0:
                 return []
-            self._due_mono_ms = now + self._settings.pace_ms
+            # Keep the beat of the pace; after a pause of more than one, begin a new beat.
+            self._due_mono_ms += pace if late < pace else late + pace
         events: list[EventBody] = []
         time_ms = None
         try:
@@ -342,61 +335,21 @@ class PaperBackend:
 
     def snapshot(self) -> Snapshot:
         """Return the account now; `note` says what is simulated and how."""
-        turn = Turn(self._money, self._book)
-        wall = self._clock.wall_ms()
-        book = turn.book
-        return Snapshot(
-            taken_wall_ms=wall,
-            market_ms=book.market_ms,
+        return make_snapshot(
+            Turn(self._money, self._book),
+            identity_of(self._settings),
+            self._clock.wall_ms(),
             connected=not self._broken and not self._feed_error,
-            identity=self._identity(),
-            account=turn.account(),
-            positions={ticket: turn.valued(each) for ticket, each in book.positions.items()},
-            orders=book.orders,
-            quotes={
-                symbol: Quote(
-                    symbol=symbol,
-                    bid=price.bid,
-                    ask=price.ask,
-                    time_ms=price.time_ms,
-                    asked_wall_ms=wall,
-                )
-                for symbol, price in book.quotes.items()
-                if symbol in self._money.specs
-            },
-            symbols=self._money.specs,
             note=self._note(),
         )
 
     def _note(self) -> str:
-        """Say what these fills are worth."""
-        settings = self._settings
-        parts = ["paper: simulated fills"]
-        for symbol, source in self._sources.items():
-            points = spread_model(settings, symbol).points
-            spread = f"bars: bid, ask = bid + {points} points"
-            if settings.spread_from_file:
-                spread = "bars: bid, ask = bid + the row's spread"
-            if source == SYNTHETIC:
-                spread = f"a seeded walk and no market, ask = bid + {points} points"
-            parts.append(f"{symbol} {_called(source)} ({spread})")
-        if settings.source_note:
-            parts.append(settings.source_note)
-        parts += [
-            "bar path open, nearer extreme, farther extreme, close",
-            f"hedging, leverage {settings.leverage}, swap and commission 0, stop-out below 50 %",
-            f"began with {decimal_text(settings.balance)} {settings.currency}",
-        ]
         trouble = self._broken or self._feed_error
         if trouble:
-            parts.append(f"STOPPED: {trouble}")
-        elif self._feed.ended:
-            parts.append("the price file has ended: the last quote stands")
-        return "; ".join(parts)
-
-
-def _called(source: str) -> str:
-    return "synthetic price" if source == SYNTHETIC else f"price of {Path(source).name}"
+            return f"{self._described}; STOPPED: {trouble}"
+        if self._feed.ended:
+            return f"{self._described}; the price file has ended: the last quote stands"
+        return self._described
 
 
 def _act(turn: Turn, body: Open | Close | Modify | Cancel, label: Label) -> Executed | Rejected:

@@ -172,7 +172,8 @@ class BackendContract:
         assert not world.backend.snapshot().positions
 
     def test_check_of_more_than_the_account_can_carry_is_a_refusal(self, world: World) -> None:
-        assert isinstance(world.backend.check(open_order(volume="100", symbol=world.symbol)), Refusal)
+        body = open_order(volume="100", symbol=world.symbol)
+        assert isinstance(world.backend.check(body), Refusal)
 
     def test_an_order_that_the_account_cannot_carry_is_rejected(self, world: World) -> None:
         outcome = world.do(open_order(volume="100", symbol=world.symbol))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +60,7 @@ def test_rejections_carry_metatraders_return_codes(tmp_path: Path) -> None:
     world = paper_world(tmp_path, prices="p.csv")
     assert world.do(open_order()).facts.retcode == 10018  # before the first price
     world.next_prices()
-    cases = {
+    cases: dict[int, list[dict[str, Any]]] = {
         10014: [{"volume": "0.011"}, {"volume": "0"}, {"volume": "100.01"}],
         10015: [
             {"type_": "BUY_LIMIT", "price": "1.10010"},  # equal to the ask
@@ -203,8 +205,6 @@ def test_the_broker_takes_no_more_orders_than_its_own_bound(tmp_path: Path) -> N
 
 
 def test_event_numbers_are_legal_on_the_wire(tmp_path: Path) -> None:
-    import re
-
     world = paper_world(tmp_path)
     world.next_prices()
     ticket = world.do(open_order(sl="1.05000")).facts.ticket
@@ -274,10 +274,10 @@ def test_a_cross_is_converted_through_another_symbol_and_waits_for_its_price(
     ],
 )
 def test_settings_that_cannot_work_stop_the_start_and_name_the_fix(
-    tmp_path: Path, symbols: tuple[str, ...], settings: dict[str, object], says: str
+    tmp_path: Path, symbols: tuple[str, ...], settings: dict[str, Any], says: str
 ) -> None:
     backend = PaperBackend(
-        PaperSettings(**settings),  # type: ignore[arg-type]
+        PaperSettings(**settings),
         symbols=symbols,
         folder=tmp_path,
         base=tmp_path,
@@ -292,7 +292,7 @@ def test_settings_that_cannot_work_stop_the_start_and_name_the_fix(
     [({"currency": "EUR"}, "currency"), ({"login": 2}, "login"), ({"prices": "p.csv"}, "source")],
 )
 def test_an_account_is_never_served_under_other_terms_than_it_began_with(
-    tmp_path: Path, changed: dict[str, object], says: str
+    tmp_path: Path, changed: dict[str, Any], says: str
 ) -> None:
     write_bars(tmp_path / "p.csv", [bar(0, *FLAT)])
     paper_world(tmp_path).backend.close()
@@ -340,3 +340,17 @@ def test_a_store_that_fails_gives_lost_and_the_file_decides_what_happened(tmp_pa
     assert backend.snapshot().connected
     assert len(backend.snapshot().positions) == len(filled)
     backend.close()
+
+
+def test_a_scan_asks_by_wall_time_and_history_by_market_time(tmp_path: Path) -> None:
+    world = paper_world(tmp_path)
+    world.next_prices()
+    deal = world.do(open_order()).facts.deal
+    order = world.do(open_order("BUY_LIMIT", price="1.05000")).facts.ticket
+    world.do(cancel(order))
+    wall = world.clock.wall_ms()
+    assert [d.deal for d in world.backend.scan(wall).deals] == [deal]
+    assert [e.ticket for e in world.backend.scan(wall).ended] == [order]
+    assert world.backend.scan(wall + 1).deals == ()
+    assert world.backend.scan(wall + 1).ended == ()
+    world.backend.close()

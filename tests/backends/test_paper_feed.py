@@ -143,9 +143,7 @@ def test_rows_of_bid_and_ask_keep_their_own_ask_and_jump(tmp_path: Path) -> None
     world = paper_world(tmp_path, prices="p.csv")
     assert [(e.bid, e.ask) for e in world.next_prices()] == [("1.10000", "1.10007")]
     ticket = world.do(open_order("SELL", sl="1.15000")).facts.ticket
-    assert "spread 7 points" in world.backend.execute(
-        world.submission(open_order("SELL"))
-    ).facts.comment
+    assert "spread 7 points" in world.do(open_order("SELL")).facts.comment
     world.next_prices()
     closing = next(d for d in world.backend.history(0, 0) if d.ticket == ticket and d.reason)
     assert (closing.reason, str(closing.price)) == ("SL", "1.2")

@@ -268,9 +268,7 @@ def test_the_file_is_for_its_owner_only(file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_file_is_rotated_and_five_are_kept(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_is_rotated_and_five_are_kept(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_FILE_BYTES_MAX", 2_000)
     logger = setup_logging("ztb.test", file=file, debug=False)
     logger.removeHandler(logger.handlers[0])
@@ -291,16 +289,19 @@ def test_a_file_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -
 
 
 def test_a_log_that_cannot_be_written_neither_raises_nor_prints_the_arguments(
-    log: logging.Logger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handler = log.handlers[1]
+    logger = setup_logging("ztb.test", file=file, debug=False)
+    handler = logger.handlers[1]
     assert isinstance(handler, logs._FileHandler)
 
     def full(_text: str) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(handler, "stream", type("Full", (), {"write": staticmethod(full)})())
-    log_event(log, logging.INFO, "x", v="hunter2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handler, "stream", type("Full", (), {"write": staticmethod(full)})())
+        log_event(logger, logging.INFO, "x", v="hunter2")
+    close(logger)
     assert handler.lost == 1
     assert capsys.readouterr().err.count("\n") == 1
 

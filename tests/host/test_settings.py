@@ -112,8 +112,8 @@ def test_an_unknown_key_unlike_any_other_lists_the_known_ones(tmp_path: Path) ->
         (GOOD.replace('account = "A1"\n', ""), 'add the line `account = "TEXT"` to the top'),
         (GOOD.replace('mode = "paper"\n', ""), '`mode = "paper" or "live"`'),
         ('account = "A1"\nmode = "paper"\n', "add the table [risk]"),
-        (GOOD.replace('max_volume = "0.01"\n', ""), 'to [risk.per_symbol.EURUSD]'),
-        (GOOD + '[[risk.steps]]\n', 'add the line `max_volume = "TEXT"`'),
+        (GOOD.replace('max_volume = "0.01"\n', ""), "to [risk.per_symbol.EURUSD]"),
+        (GOOD + "[[risk.steps]]\n", 'add the line `max_volume = "TEXT"`'),
         (GOOD.replace("allowed_symbols", "#"), "allowed_symbols = […]"),
     ],
 )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge_core.host import sockets
 from bridge_core.host.sockets import (
     ClientSocketSpec,
     Context,
@@ -67,11 +66,17 @@ def zap(context: Context) -> Iterator[ZapResponder]:
     responder.stop()
 
 
+def address_of(socket: Socket) -> str:
+    value = socket.getsockopt(zmq.LAST_ENDPOINT)
+    assert isinstance(value, bytes)
+    return value.decode().rstrip("\0")
+
+
 def bound(context: Context, kind: int = zmq.ROUTER, domain: str = "req") -> tuple[Socket, str]:
     spec = ServerSocketSpec(domain=domain, keys=SERVER, max_frame_bytes=SERVER_FRAME_BYTES_MAX)
     socket = server_socket(context, kind, spec)
     socket.bind(LOOPBACK)
-    return socket, socket.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+    return socket, address_of(socket)
 
 
 @contextmanager
@@ -149,7 +154,7 @@ def test_a_client_refuses_a_server_with_another_key(context: Context, zap: ZapRe
     impostor = server_socket(context, zmq.ROUTER, spec)
     impostor.bind(LOOPBACK)
     assert zap.alive
-    address = impostor.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+    address = address_of(impostor)
     with dialled(address, FRIEND) as dealer:
         assert not send_soon(dealer, [b"", b"secret order"], 0.3)
         assert not impostor.poll(0)
@@ -209,7 +214,7 @@ def test_the_self_test_finds_every_way_in_which_libzmq_lets_strangers_in(
     for option, value in options.items():
         open_door.setsockopt(option, value)
     open_door.bind(LOOPBACK)
-    address = open_door.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+    address = address_of(open_door)
     assert not unknown_key_refused(address, SERVER.public)
     zap.stop()
 
@@ -219,8 +224,9 @@ def test_the_self_test_counts_neither_silence_nor_a_door_without_curve_as_a_refu
 ) -> None:
     plain = context.socket(zmq.ROUTER)
     plain.bind(LOOPBACK)
-    address = plain.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")
-    assert not unknown_key_refused(address, SERVER.public, timeout_ms=500)
+    address = address_of(plain)
+    for _ in range(5):
+        assert not unknown_key_refused(address, SERVER.public, timeout_ms=500)
     plain.unbind(address)
     assert not unknown_key_refused(address, SERVER.public, timeout_ms=200)
 
@@ -298,7 +304,7 @@ def test_a_message_without_the_delimiter_does_not_kill_the_responder(
 
 @given(st.lists(st.binary(max_size=40), max_size=9))
 def test_no_invented_request_is_ever_allowed(frames: list[bytes]) -> None:
-    zap = ZapResponder(zmq.Context.instance(), {"req": frozenset({FRIEND.public})})
+    zap = ZapResponder(cast("Context", None), {"req": frozenset({FRIEND.public})})
     assert zap._answer(frames)[2] == b"400"
 
 
@@ -330,9 +336,7 @@ def test_every_option_of_a_server_socket_is_what_was_measured(context: Context) 
         zmq.TCP_KEEPALIVE: -1,
         zmq.IPV6: 0,
     }
-    got = {option: router.getsockopt(option) for option in wanted}
-    got[zmq.ZAP_DOMAIN] = router.getsockopt(zmq.ZAP_DOMAIN).rstrip(b"\0")
-    assert got == wanted
+    assert {option: router.getsockopt(option) for option in wanted} == wanted
 
 
 def test_every_option_of_a_client_socket_is_what_was_measured(context: Context) -> None:
@@ -433,10 +437,10 @@ def test_an_ipv6_literal_gets_its_brackets() -> None:
 def test_an_old_libzmq_or_one_without_curve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     require_libzmq()
     with monkeypatch.context() as patch:
-        patch.setattr(sockets.zmq, "zmq_version_info", lambda: (4, 3, 3))
+        patch.setattr(zmq, "zmq_version_info", lambda: (4, 3, 3))
         with pytest.raises(ConfigError, match="pip install"):
             require_libzmq()
-    monkeypatch.setattr(sockets.zmq, "has", lambda _name: False)
+    monkeypatch.setattr(zmq, "has", lambda _name: False)
     with pytest.raises(ConfigError) as caught:
         require_libzmq()
     assert caught.value.code == "LIBZMQ"

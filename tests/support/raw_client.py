@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import zmq
 
@@ -149,7 +149,7 @@ class RawClient:
         client.hello()
         return client
 
-    def __enter__(self) -> RawClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -245,7 +245,9 @@ class RawClient:
 
     def hello(self) -> HelloReply:
         """Say HELLO and learn the incarnation."""
-        answer = self.do(Op.HELLO, Hello(client="raw", version="1", sent=now_ms()), inc=NO_INCARNATION)
+        answer = self.do(
+            Op.HELLO, Hello(client="raw", version="1", sent=now_ms()), inc=NO_INCARNATION
+        )
         reply = decode_reply(HelloReply, answer.body)
         self.inc = reply.incarnation
         return reply

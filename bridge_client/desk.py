@@ -1,0 +1,442 @@
+"""From an intent to a signed, journaled, sent order, and back to its outcome.
+
+Refusals before signing are results; nothing is journaled for them and their id stays free. What
+is signed is durable first, is sent once the disk says so, and is asked about until it is final.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from bridge_client.book import Book
+from bridge_client.drafts import Draft
+from bridge_client.journal import ConnectorJournal, Row
+from bridge_client.life import OrderLife
+from bridge_client.link import Link
+from bridge_client.order import Driver, Order
+from bridge_client.resolver import Resolver
+from bridge_client.risk import Intent, RiskFacts, RiskMonitor
+from bridge_client.session import Exchange, exchange_of
+from bridge_client.witness import Now
+from bridge_core.host.sqlite import JournalBusy, JournalFatal, JournalFull
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.deadline import Deadline
+from bridge_core.protocol.errors import BridgeError, LocalProtocolError, TransportError
+from bridge_core.protocol.messages import GetStatus
+from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.signing import Frames
+from bridge_core.protocol.token import NO_INCARNATION, RequestToken
+
+__all__ = ["Desk", "refused"]
+
+_CONNECT_S = 3.0
+_LOOK_S = 2.0
+
+
+def refused(refusal: Refusal, view: OrderView) -> OrderView:
+    """Return the view of an order that this connector itself refused."""
+    return replace(
+        view,
+        status=Status.DENIED,
+        code=refusal.code,
+        by="connector",
+        limit=refusal.limit,
+        value=refusal.value,
+        headroom=refusal.headroom,
+        nearest=list(refusal.nearest),
+        final=True,
+        attested=True,
+    )
+
+
+class Desk:
+    """All orders of one client. Thread-safe."""
+
+    def __init__(
+        self,
+        link: Link,
+        journal: ConnectorJournal,
+        book: Book,
+        facts: Callable[[str], RiskFacts],
+        monitor: RiskMonitor,
+    ) -> None:
+        """Take over what the last run left open."""
+        self._link, self._journal, self._book = link, journal, book
+        self._facts, self._monitor = facts, monitor
+        self._lock = threading.Lock()
+        self._signing = threading.Lock()
+        self._orders: dict[str, Order] = {}
+        self._modified: dict[int, int] = {}
+        self._journal_dead = ""
+        self._driver = Driver(link)
+        self.resolver = Resolver(link, journal)
+        self.resolver.on_stored = self._stored
+        self.on_resolved: Callable[[OrderView], None] = lambda _view: None
+        self.look: Callable[[float], None] = lambda _timeout: None
+        self.resolver.on_final = self._on_final
+        link.restore(journal.pairs())
+        self.fork = journal.latches().get("LOG_FORK", "")
+        for row in journal.unfinished():
+            self._recover(row)
+        self.resolver.start()
+
+    # --- the way in -----------------------------------------------------------------------------
+
+    def submit(self, draft: Draft, wait: float) -> OrderView:
+        """Return what is known of the order after at most `wait` seconds.
+
+        Raises:
+            LocalProtocolError: a field breaks its bound, or CONFLICT: the client_order_id belongs
+                to an order with other fields.
+        """
+        until = time.monotonic() + wait
+        order, ours = self._claim(draft)
+        if not ours:
+            return self._join(order, draft, until)
+        try:
+            refusal = self._admit(draft, order, until)
+        except BaseException as error:
+            order.error = error if isinstance(error, BridgeError) else None
+            self._drop(order)
+            raise
+        if refusal is not None:
+            order.refused = refused(refusal, order.first)
+            self._drop(order)
+            return order.view
+        self._drive(order, until)
+        if order.view.code == ReasonCode.DUPLICATE_ID:
+            return self._adopt(order, draft, until)
+        return order.view
+
+    def _claim(self, draft: Draft) -> tuple[Order, bool]:
+        rid = self._link.new_rid()
+        wanted = draft.client_order_id or rid
+        with self._lock:
+            order = self._orders.get(wanted)
+            if order is None and draft.client_order_id:
+                row = self._journal.by_client_order_id(wanted)
+                order = None if row is None else self._from_row(row)
+            if order is not None:
+                if order.fields != draft.digest:
+                    raise LocalProtocolError(
+                        "CONFLICT",
+                        f"client_order_id={wanted} why='it belongs to an order with other fields'",
+                    )
+                return order, False
+            view = replace(draft.view, rid=rid, client_order_id=wanted)
+            order = Order(wanted, draft.digest, view, ticket=draft.ticket)
+            self._orders[wanted] = order
+            return order, True
+
+    def _join(self, order: Order, draft: Draft, until: float) -> OrderView:
+        order.settled.wait(max(0.0, until - time.monotonic()))
+        if order.error is not None:
+            raise order.error
+        if order.view.code == ReasonCode.DUPLICATE_ID:
+            return self._adopt(order, draft, until)
+        return order.view
+
+    def _drop(self, order: Order) -> None:
+        with self._lock:
+            self._orders.pop(order.client_order_id, None)
+        order.settled.set()
+
+    # --- admission -----------------------------------------------------------------------------
+
+    def _admit(self, draft: Draft, order: Order, until: float) -> Refusal | None:
+        if self._journal_dead:
+            return Refusal(ReasonCode.JOURNAL_FATAL, value=self._journal_dead)
+        if not self._link.session.may(draft.op):
+            return Refusal(ReasonCode.SCOPE, value=self._link.session.identity.keys.scope)
+        if not self._link.ready(min(until, time.monotonic() + _CONNECT_S)):
+            return Refusal(ReasonCode.NO_CONNECTION, value=self._link.why)
+        refusal = self._judge(draft, order)
+        if refusal is None or refusal.code is ReasonCode.MAX_POSITIONS:
+            refusal = self._look_again(draft, order, refusal, until)
+        if refusal is not None:
+            return refusal
+        with self._signing:
+            refusal = self._judge(draft, order)
+            return refusal if refusal is not None else self._sign(draft, order)
+
+    def _judge(self, draft: Draft, order: Order) -> Refusal | None:
+        if draft.entry:
+            refusal = self._blocked(draft)
+            if refusal is not None:
+                return refusal
+        if draft.intent is None:
+            return None
+        return self._monitor.judge(draft.intent, self._facts_now(draft.intent, order))
+
+    def _blocked(self, draft: Draft) -> Refusal | None:
+        skew = self._link.skew()
+        if skew is not None:
+            return Refusal(
+                ReasonCode.CLOCK_SKEW,
+                limit="1000",
+                value=f"{skew.offset_ms}+-{skew.uncertainty_ms}ms",
+            )
+        with self._lock:
+            earlier = [o for o in self._orders.values() if o.recovered and o.open]
+        for order in earlier:
+            if not order.symbol or not draft.view.symbol or order.symbol == draft.view.symbol:
+                return Refusal(ReasonCode.UNFINISHED, value=order.client_order_id)
+        if self.fork or self._link.session.fork is not None:
+            return Refusal(ReasonCode.LOG_FORK)
+        return None
+
+    def _facts_now(self, intent: Intent, but: Order) -> RiskFacts:
+        facts = self._facts(intent.symbol)
+        if intent.op is not Op.OPEN or "_" in intent.type or facts.positions is None:
+            return replace(facts, positions=None)
+        with self._lock:
+            flying = sum(
+                1
+                for o in self._orders.values()
+                if o is not but
+                and o.life is not None
+                and not o.over
+                and o.op == Op.OPEN
+                and o.symbol == intent.symbol
+                and "_" not in o.first.type
+            )
+        return replace(facts, positions=facts.positions + flying)
+
+    def _look_again(
+        self, draft: Draft, order: Order, refusal: Refusal | None, until: float
+    ) -> Refusal | None:
+        # A refusal for too many positions is only ever given on fresh truth.
+        intent = draft.intent
+        if intent is None or intent.op is not Op.OPEN:
+            return refusal
+        if refusal is None and self._book.positions(intent.symbol) is not None:
+            return None
+        try:
+            self.look(max(0.1, min(_LOOK_S, until - time.monotonic())))
+        except BridgeError:
+            return refusal  # unknown: the server judges by its own truth
+        return self._judge(draft, order)
+
+    def _sign(self, draft: Draft, order: Order) -> Refusal | None:
+        iat = 0
+        if draft.op is Op.MODIFY:
+            iat = self._later_iat(draft.ticket)
+        epoch = self._link.transport.epoch
+        body = draft.body(order.client_order_id)
+        exchange = self._link.sign(draft.op, body, order.first.rid, iat)
+        view = self._link.session.blank(exchange, **_known(order.first))
+        token, now = exchange.token, self._link.clocks()
+        life = OrderLife(view, token.inc, self._deadline(exchange, now))
+        row = Row(
+            rid=exchange.rid,
+            client_order_id=order.client_order_id,
+            op=draft.op,
+            symbol=order.symbol,
+            ticket=draft.ticket,
+            fields=draft.digest,
+            frames=exchange.frames,
+            inc=token.inc,
+            iat=token.iat,
+            deadline_ms=token.deadline_ms,
+            sent_ms=now.wall_ms,
+            view=view,
+        )
+        try:
+            self._journal.intend(row)
+        except (JournalFull, JournalBusy) as error:
+            return Refusal(ReasonCode.JOURNAL_FULL, value=error.code)
+        except JournalFatal as error:
+            # Perhaps the row is there: the next start asks and fences it. Nothing was sent.
+            self._journal_dead = error.code
+            return Refusal(ReasonCode.JOURNAL_FATAL, value=error.code)
+        order.begin(exchange, life, epoch)
+        return None
+
+    def _deadline(self, exchange: Exchange, now: Now) -> Deadline:
+        # In the server's time, carried on our monotonic clock: iat may be in either clock.
+        left = exchange.token.deadline_ms - self._link.session.clock.server_ms(now)
+        return Deadline(now.wall_ms + left, now.mono_ms + left)
+
+    def _later_iat(self, ticket: int) -> int:
+        now_ms = self._link.session.signing_time(Op.MODIFY, self._link.clocks())
+        last = self._modified.get(ticket)
+        if last is None:
+            last = self._journal.last_modify_iat(ticket)
+        iat = self._modified[ticket] = max(now_ms, last + 1)
+        return iat
+
+    # --- driving ----------------------------------------------------------------------------------
+
+    def _drive(self, order: Order, until: float) -> None:
+        driver, transport = self._driver, self._link.transport
+        driver.route(order, order.mailbox)
+        try:
+            while True:
+                due = driver.advance(order)
+                if due is None or order.view.final or time.monotonic() >= until:
+                    break
+                transport.wait(order.mailbox, min(until, due))
+                while (frames := order.mailbox.take()) is not None:
+                    driver.deliver(order, frames)
+        except TransportError:
+            pass  # closed in another thread: the row stays unfinished on disk
+        finally:
+            self._leave(order)
+
+    def _leave(self, order: Order) -> None:
+        if order.view.final:
+            order.told = (order.view.status, order.over)
+            self._book.outcome(order.view)
+            order.settled.set()
+            self.resolver.store(order)
+        if order.over:
+            self._driver.release(order)
+        else:
+            self.resolver.adopt(order)
+
+    def _on_final(self, order: Order) -> None:
+        self._book.outcome(order.view)
+        self.on_resolved(order.view)
+
+    def _stored(self, order: Order) -> None:
+        with self._lock:
+            if self._orders.get(order.client_order_id) is order:
+                del self._orders[order.client_order_id]
+
+    # --- what an earlier run left ---------------------------------------------------------------
+
+    def _from_row(self, row: Row) -> Order:
+        order = Order(row.client_order_id, row.fields, row.view, ticket=row.ticket)
+        order.symbol = row.symbol
+        if row.over:
+            order.refused = row.view
+            order.settled.set()
+        return order
+
+    def _recover(self, row: Row) -> None:
+        now = self._link.clocks()
+        order = self._from_row(row)
+        view = replace(row.view, op=row.op)
+        if row.frames.token:
+            exchange = exchange_of(row.frames, Op(row.op), Now(row.iat, now.mono_ms))
+        else:
+            exchange = self._bare(row.rid, Op(row.op), now)
+            order.may_fence = False
+        deadline = Deadline.at(row.deadline_ms, now.wall_ms, now.mono_ms)
+        order.begin(exchange, OrderLife.recovered(view, row.inc, deadline), 0)
+        order.recovered = not view.final
+        if view.final:
+            order.settled.set()
+            order.told = (view.status, False)
+        self._orders[row.client_order_id] = order
+        self.resolver.adopt(order)
+
+    def _bare(self, rid: str, op: Op, now: Now) -> Exchange:
+        keys = self._link.session.identity.keys
+        token = RequestToken("RISK_PASS", keys.kid, keys.acct, op, rid, 0, 0, NO_INCARNATION)
+        return Exchange(op, token, Frames(b"", b""), "", now)
+
+    def _adopt(self, order: Order, draft: Draft, until: float) -> OrderView:
+        """Return the order that has our client_order_id at the server: it is this one."""
+        question = GetStatus(rid="", client_order_id=order.client_order_id)
+        try:
+            left = max(0.1, until - time.monotonic())
+            answer = self._link.answer(Op.GET_STATUS, question, left)
+        except TransportError:
+            return replace(order.view, status=Status.UNKNOWN, final=False)
+        found = self._link.session.foreign_view(answer)
+        if found is None:
+            return replace(order.view, status=Status.UNKNOWN, final=False)
+        if _shape(found) != _shape(replace(draft.view, op=draft.op)):
+            raise LocalProtocolError(
+                "CONFLICT",
+                f"client_order_id={order.client_order_id} rid={found.rid} "
+                "why='the server knows another order by it'",
+            )
+        now_ms = self._link.clocks().wall_ms
+        row = Row(
+            rid=found.rid,
+            client_order_id=order.client_order_id,
+            op=draft.op,
+            symbol=order.symbol,
+            ticket=draft.ticket,
+            fields=draft.digest,
+            frames=Frames(b"", b""),
+            inc=NO_INCARNATION,
+            iat=0,
+            deadline_ms=0,
+            sent_ms=now_ms,
+            view=found,
+            over=found.final and found.attested,
+        )
+        self.resolver.flush()
+        self._journal.adopt(order.first.rid, row)
+        if not row.over:
+            with self._lock:
+                self._orders.pop(order.client_order_id, None)
+            self._recover(row)
+            self._orders[order.client_order_id].recovered = False
+        return found
+
+    # --- what else is asked -----------------------------------------------------------------------
+
+    def find(self, key: str) -> Order | None:
+        """Return an order of this client by client_order_id or rid; live, or from the journal."""
+        with self._lock:
+            order = self._orders.get(key) or next(
+                (o for o in self._orders.values() if o.first.rid == key), None
+            )
+        if order is not None:
+            return order
+        row = self._journal.by_client_order_id(key) or self._journal.by_rid(key)
+        return None if row is None else self._from_row(row)
+
+    def unfinished(self) -> list[OrderView]:
+        """Return the orders about which something is left to ask."""
+        with self._lock:
+            return [o.view for o in self._orders.values() if o.life is not None and o.open]
+
+    def accept_log(self) -> None:
+        """Start the witness anew from what the server shows now; an operator has said so."""
+        now_ms = self._link.clocks().wall_ms
+        self._journal.accept_pair(self._link.accept_fork(), now_ms)
+        self.fork = ""
+
+    def settle_human(self, rid: str, status: str, ticket: int, reason: str) -> bool:
+        """Write an operator's verified word into this journal; False if it has no such open row."""
+        row = self._journal.by_rid(rid)
+        if row is None or row.over:
+            return False
+        view = replace(
+            row.view, status=status, code=ReasonCode.HUMAN, evidence="HUMAN", by="operator",
+            ticket=ticket or row.view.ticket, final=True, attested=True, comment=reason[:64],
+        )  # fmt: skip
+        self._journal.outcomes([(view, True)], self._link.clocks().wall_ms)
+        order = self.find(rid)
+        if order is not None and order.life is not None:
+            order.life.view = view
+        return True
+
+    def close(self) -> None:
+        """Write what is known and stop; what is not final stays unfinished on disk."""
+        self.resolver.close()
+        self._journal.close()
+
+
+def _known(view: OrderView) -> dict[str, object]:
+    return {
+        name: getattr(view, name)
+        for name in (
+            "client_order_id", "symbol", "type", "ticket", "requested_volume", "requested_price",
+            "strategy", "comment",
+        )
+    }  # fmt: skip
+
+
+def _shape(view: OrderView) -> tuple[str, ...]:
+    return (view.op, view.symbol, view.type, view.requested_volume.rstrip("0").rstrip("."))

@@ -1,0 +1,321 @@
+"""Knowing and stopping: every call that needs no journal.
+
+Questions raise TransportError when nobody answers and BridgeError when the server refuses them;
+stops answer with a StateResult, because a stop that may have left must never look like a failure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from bridge_client.book import Book
+from bridge_client.drafts import milliseconds
+from bridge_client.facts import moment, number, read
+from bridge_client.happenings import Resync
+from bridge_client.link import Link, Outcome, refusal_of
+from bridge_client.settings import ConnectorSettings
+from bridge_client.transport import HOP
+from bridge_client.views import (
+    Account,
+    Cause,
+    Deal,
+    Health,
+    Hop,
+    LimitRow,
+    PendingOrder,
+    Ping,
+    Position,
+    Quote,
+    StateResult,
+    Symbol,
+    Sync,
+)
+from bridge_core.protocol.codes import ReasonCode, Status
+from bridge_core.protocol.errors import BridgeError, RemoteProtocolError, TransportError
+from bridge_core.protocol.messages import Query, Request, Resume, Settle, Stop
+from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import Page, StateReply, SyncReply, decode_reply
+from bridge_core.protocol.views import AccountView, CauseView, StreamPoint
+
+__all__ = ["QUERY_S", "Questions"]
+
+QUERY_S: Final = 5.0
+_STOP_S: Final = 5.0
+_PAGES_MAX: Final = 200
+_R = TypeVar("_R", bound=Struct)
+
+
+class Questions:
+    """The asking half of a Connector."""
+
+    _link: Link
+    _book: Book
+    _settings: ConnectorSettings
+    _to_broker: Callable[[str], str]
+    _to_user: Callable[[str], str]
+
+    def _check(self) -> None:
+        raise NotImplementedError
+
+    def _ask(
+        self, op: Op, *, symbol: str = "", since: int = 0, until: int = 0, first: int = 0
+    ) -> Page:
+        body = Query(symbol=symbol, since=since, until=until, first=first, count=0)
+        return self._link.ask(op, body, Page, QUERY_S)
+
+    def _pages(self, op: Op, rows: Callable[[Page], list[_R]], **which: object) -> list[_R]:
+        self._check()
+        found: list[_R] = []
+        for _ in range(_PAGES_MAX):
+            page = self._ask(op, first=len(found), **which)  # type: ignore[arg-type]
+            got = rows(page)
+            found += got
+            if not got or len(found) >= page.total:
+                break
+        return found
+
+    # --- the account ---------------------------------------------------------------------------
+
+    def get_account(self) -> Account:
+        """Return the account's money."""
+        self._check()
+        body = Query(symbol="", since=0, until=0, first=0, count=0)
+        view = self._link.ask(Op.GET_ACCOUNT, body, AccountView, QUERY_S)
+        return read(Account, view, self._to_user)
+
+    def get_positions(self, symbol: str | None = None) -> list[Position]:
+        """Return the open positions, of one symbol or of all."""
+        rows = self._pages(Op.GET_POSITIONS, lambda page: page.positions)
+        self._book.saw_positions(rows)
+        found = [read(Position, row, self._to_user) for row in rows]
+        return [p for p in found if symbol is None or p.symbol == symbol]
+
+    def get_pending_orders(self, symbol: str | None = None) -> list[PendingOrder]:
+        """Return the pending orders, of one symbol or of all."""
+        rows = self._pages(Op.GET_ORDERS, lambda page: page.orders)
+        self._book.saw_orders(rows)
+        found = [read(PendingOrder, row, self._to_user) for row in rows]
+        return [p for p in found if symbol is None or p.symbol == symbol]
+
+    def get_history(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        symbol: str | None = None,
+    ) -> list[Deal]:
+        """Return the deals of a range of market time (None: from the start, until now)."""
+        rows = self._pages(
+            Op.GET_HISTORY,
+            lambda page: page.deals,
+            since=milliseconds(since, "since"),
+            until=milliseconds(until, "until"),
+            symbol=self._to_broker(symbol) if symbol else "",
+        )
+        found = [read(Deal, row, self._to_user) for row in rows]
+        return [d for d in found if symbol is None or d.symbol == symbol]
+
+    # --- symbols ---------------------------------------------------------------------------------
+
+    def get_quote(self, symbol: str) -> Quote:
+        """Return bid and ask of a symbol."""
+        self._check()
+        page = self._ask(Op.GET_QUOTE, symbol=self._to_broker(symbol))
+        if not page.quotes:
+            raise BridgeError(ReasonCode.NO_QUOTE, f"symbol={symbol}")
+        return read(Quote, page.quotes[0], self._to_user)
+
+    def get_symbol(self, symbol: str) -> Symbol:
+        """Return a symbol's grids."""
+        self._check()
+        page = self._ask(Op.GET_SYMBOL, symbol=self._to_broker(symbol))
+        if not page.symbols:
+            raise BridgeError(ReasonCode.SYMBOL_UNKNOWN, f"symbol={symbol}")
+        self._book.saw_symbols(page.symbols)
+        return read(Symbol, page.symbols[0], self._to_user)
+
+    def get_symbols(self) -> list[Symbol]:
+        """Return the grids of every symbol that the server serves."""
+        rows = self._pages(Op.GET_SYMBOL, lambda page: page.symbols)
+        self._book.saw_symbols(rows)
+        return [read(Symbol, row, self._to_user) for row in rows]
+
+    def get_limits(self) -> list[LimitRow]:
+        """Return the limits that the server enforces, with what is used of them."""
+        rows = self._pages(Op.GET_LIMITS, lambda page: page.limits)
+        return [read(LimitRow, row, self._to_user) for row in rows]
+
+    # --- the whole truth ---------------------------------------------------------------------------
+
+    def _sync(self) -> SyncReply:
+        self._check()
+        body = Query(symbol="", since=0, until=0, first=0, count=0)
+        reply = self._link.ask(Op.SYNC_ALL, body, SyncReply, QUERY_S)
+        self._book.saw_positions(reply.positions)
+        self._book.saw_orders(reply.orders)
+        return reply
+
+    def sync_all(self) -> Sync:
+        """Return everything at one moment, with the point of each event stream it contains."""
+        reply = self._sync()
+        return Sync(
+            account=read(Account, reply.account, self._to_user) if reply.account else None,
+            positions=tuple(read(Position, p, self._to_user) for p in reply.positions),
+            orders=tuple(read(PendingOrder, p, self._to_user) for p in reply.orders),
+            quotes=tuple(read(Quote, q, self._to_user) for q in reply.quotes),
+            state=reply.state,
+            causes=self._causes(reply.causes),
+            open_rids=tuple(reply.open_rids),
+            streams=tuple((p.stream, p.seq) for p in reply.streams),
+            time=moment(reply.time),
+        )
+
+    def _resync(self, why: str) -> tuple[Resync, list[StreamPoint]]:
+        reply = self._sync()
+        resync = Resync(
+            positions=tuple(read(Position, p, self._to_user) for p in reply.positions),
+            orders=tuple(read(PendingOrder, p, self._to_user) for p in reply.orders),
+            account=read(Account, reply.account, self._to_user) if reply.account else None,
+            quotes=tuple(read(Quote, q, self._to_user) for q in reply.quotes),
+            state=reply.state,
+            open_rids=tuple(reply.open_rids),
+            why=why,
+            time=moment(reply.time),
+        )
+        return resync, reply.streams
+
+    def _causes(self, rows: list[CauseView]) -> tuple[Cause, ...]:
+        return tuple(read(Cause, row, self._to_user) for row in rows)
+
+    # --- the link ---------------------------------------------------------------------------------
+
+    def ping(self, timeout: float = 2.0) -> Ping:
+        """Return one authenticated round trip and the clock offset.
+
+        Raises:
+            TransportError: no answer within `timeout` seconds.
+            BridgeError: answered, but refused.
+        """
+        self._check()
+        outcome = self._link.exchange(
+            Op.PING, self._link.hello_body, time.monotonic() + timeout
+        )
+        answer = outcome.answer
+        if answer is None:
+            why = self._link.why if not outcome.left else f"no answer in {timeout:g} s"
+            raise TransportError("NO_ANSWER", f"hop={HOP} why={why!r}")
+        if answer.status != Status.OK:
+            raise refusal_of(answer)
+        offset = self._link.offset()
+        state = decode_reply(StateReply, answer.body)
+        return Ping(
+            ms=outcome.ms,
+            terminal_ms=number(state.terminal_ms),
+            offset_ms=offset.offset_ms if offset else 0,
+            uncertainty_ms=offset.uncertainty_ms if offset else 0,
+        )
+
+    def health(self, timeout: float = 3.0) -> Health:
+        """Return what works and what does not, on every hop; never raises for a dead one."""
+        self._check()
+        started = time.perf_counter()
+        try:
+            reply = self._link.ask(Op.HEALTH, self._link.hello_body(), StateReply, timeout)
+        except BridgeError as error:
+            return self._health(StateReply(state="OFFLINE"), down=str(error))
+        ms = (time.perf_counter() - started) * 1000
+        return self._health(reply, ms=ms)
+
+    def _health(self, reply: StateReply, *, down: str = "", ms: float | None = None) -> Health:
+        offset, settings = self._link.offset(), self._settings
+        first = Hop(hop="connector to server", state="down" if down else "up", why=down, ms=ms)
+        hops = (first, *(read(Hop, row, self._to_user) for row in reply.hops))
+        fork = self._link.session.fork
+        return Health(
+            state=reply.state,
+            account=settings.account,
+            mode=settings.mode.value,
+            server=settings.server,
+            why=down,
+            hops=hops,
+            causes=self._causes(reply.causes),
+            latches=("LOG_FORK",) if fork is not None or self._forked() else (),
+            unfinished=self._unfinished_ids(),
+            open_orders=reply.open_orders,
+            unknown_orders=reply.unknown_orders,
+            started=moment(reply.started),
+            backend=reply.backend,
+            counters=reply.counters,
+            offset_ms=offset.offset_ms if offset else 0,
+            uncertainty_ms=offset.uncertainty_ms if offset else 0,
+        )
+
+    def _forked(self) -> bool:
+        return False
+
+    def _unfinished_ids(self) -> tuple[str, ...]:
+        return ()
+
+    # --- stopping ----------------------------------------------------------------------------------
+
+    def halt(self, reason: str) -> StateResult:
+        """Stop all new exposure. Goes out at once, whatever else is waiting."""
+        return self._lower(Op.HALT, reason)
+
+    def reduce_only(self, reason: str) -> StateResult:
+        """Let only orders pass that reduce exposure. Goes out at once."""
+        return self._lower(Op.REDUCE_ONLY, reason)
+
+    def _lower(self, op: Op, reason: str) -> StateResult:
+        self._check()
+        if not self._link.session.may(op):
+            return StateResult(status=Status.DENIED, code=ReasonCode.SCOPE, by="connector")
+        body = Stop(reason=reason)
+        # No HELLO first: a stop may carry an incarnation of zeros, and only ever lowers.
+        outcome = self._link.exchange(op, lambda: body, time.monotonic() + _STOP_S)
+        return self._stated(outcome)
+
+    def resume(self, cause: str, reason: str) -> StateResult:
+        """End one latch; only with the operator's bundle."""
+        return self._admin(Op.RESUME, Resume(cause=cause, reason=reason))
+
+    def settle(self, rid: str, status: str, ticket: int, reason: str) -> StateResult:
+        """Give an operator's word on an UNKNOWN order; only with the operator's bundle."""
+        body = Settle(rid=rid, status=status, ticket=ticket, reason=reason)  # type: ignore[arg-type]
+        return self._admin(Op.SETTLE, body)
+
+    def _admin(self, op: Op, body: Request) -> StateResult:
+        self._check()
+        if not self._link.session.may(op):
+            return StateResult(status=Status.DENIED, code=ReasonCode.SCOPE, by="connector")
+        until = time.monotonic() + _STOP_S
+        if not self._link.ready(until):
+            return StateResult(
+                status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector"
+            )
+        return self._stated(self._link.exchange(op, lambda: body, until))
+
+    def _stated(self, outcome: Outcome) -> StateResult:
+        answer = outcome.answer
+        if answer is None and not outcome.left:
+            return StateResult(
+                status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector"
+            )
+        if answer is None:
+            return StateResult(status=Status.UNKNOWN, code=ReasonCode.NO_ANSWER, by="connector")
+        try:
+            reply = decode_reply(StateReply, answer.body)
+        except RemoteProtocolError:
+            reply = StateReply()
+        by = reply.by or ("server" if answer.status == Status.DENIED else "")
+        return StateResult(
+            status=answer.status,
+            code=answer.code,
+            by=by,
+            state=reply.state,
+            causes=self._causes(reply.causes),
+        )
