@@ -113,7 +113,7 @@ def milliseconds(value: datetime | None, name: str) -> int:
     """
     if value is None:
         return 0
-    if not isinstance(value, datetime) or value.tzinfo is None:
+    if getattr(value, "tzinfo", None) is None:
         raise LocalProtocolError("TIME", f"field={name} why='give an aware datetime'")
     return round(value.timestamp() * 1000)
 

@@ -118,7 +118,9 @@ class Answers:
 
     def _ping(self, _: Request) -> Answer:
         return StateReply(
-            time=self._c.clock.wall_ms(), state=self._c.guard.causes.state(), terminal_ms="0"
+            time=self._c.clock.wall_ms(),
+            state=self._c.guard.causes.state(),
+            terminal_ms=f"{self._c.worker.terminal_ms():.3f}",
         )
 
     def state_reply(self) -> StateReply:

@@ -28,11 +28,11 @@ from bridge_server.core.orders import status_of
 from bridge_server.core.ports import MarginEstimate
 from bridge_server.core.rates import TokenBuckets
 from bridge_server.core.replay import ReplayMemory
-from bridge_server.core.trading_state import Cause, TradingState
+from bridge_server.core.trading_state import TradingState
 from bridge_server.fatal import end_fatally
 from bridge_server.flatten import Flattener
-from bridge_server.health import Hop
 from bridge_server.lifecycle import Lifecycle
+from bridge_server.pulse import Pulse
 from bridge_server.replier import Subject
 from bridge_server.settlement import Settlement
 from bridge_server.telling import Waiter
@@ -63,19 +63,15 @@ class Service:
         self._flattener = Flattener(context, self.orders)
         self.orders.on_final = self._flattener.on_final
         self.settlement = Settlement(context, self.orders, self._flattener)
-        now_wall, now_mono = context.clock.wall_ms(), context.clock.mono_ms()
-        self._terminal = Hop("server to terminal", now_wall, now_mono)
-        self._journal_hop = Hop("journal", now_wall, now_mono)
-        self._answers = Answers(context, self.orders, [self._terminal, self._journal_hop])
         self.admin = Admin(context, self.orders, self.settlement)
+        self._pulse = Pulse(context, self.admin)
+        self._answers = Answers(context, self.orders, self._pulse.hops)
         self._memory = ReplayMemory()
         self._buckets = TokenBuckets(context.settings.rates)
         self._sequences: dict[str, int] = {}
         self._reads: dict[str, tuple[Waiter, Op]] = {}
         self._quiet = RateLimited()
         self._clock_healthy = True
-        self._second_ms = 0
-        self._self_test_ms = now_mono + limits.SELF_TEST_PERIOD_MS
         self._stopping = threading.Event()
 
     # --- the loop ----------------------------------------------------------------------------
@@ -300,7 +296,7 @@ class Service:
                 self.orders.on_ran(post)
             case Observed(events, snapshot):
                 self._c.snapshot = snapshot
-                self._terminal_up(up=snapshot.connected)
+                self._pulse.terminal(up=snapshot.connected)
                 for event in events:
                     self._on_event(event)
                 self.settlement.watch_ghosts()
@@ -313,7 +309,7 @@ class Service:
             case Started():
                 self._c.snapshot = post.snapshot
             case Failed(error):
-                self._terminal_up(up=False)
+                self._pulse.terminal(up=False)
                 log_event(self._c.log, "error", "backend_failed", error=str(error))
 
     def _on_event(self, event: EventBody) -> None:
@@ -348,39 +344,7 @@ class Service:
             if mono_ms >= waiter.pending_at_ms:
                 del self._reads[rid]
                 self._tell(waiter, Refusal(ReasonCode.BROKER_BUSY))
-        if mono_ms - self._second_ms >= limits.HEARTBEAT_PERIOD_MS:
-            self._second_ms = mono_ms
-            self._each_second(now_ms, mono_ms)
-
-    def _each_second(self, now_ms: int, mono_ms: int) -> None:
-        shot = self._c.snapshot
-        self._terminal_up(up=shot is not None and shot.connected)
-        full = self._c.guard.causes.get(Cause.JOURNAL_FULL) is not None
-        if full:
-            self.admin.try_reserve(now_ms)
-        self._journal_hop.observe("degraded" if full else "up", "", now_ms, mono_ms)
-        self._c.publisher.heartbeat(self._c.guard.causes.state(), now_ms)
-        if mono_ms >= self._self_test_ms:
-            self._self_test_ms = mono_ms + limits.SELF_TEST_PERIOD_MS
-            threading.Thread(target=self._self_test, name="self-test", daemon=True).start()
-            self.admin.keep_high_water(now_ms)
-
-    def _terminal_up(self, *, up: bool) -> None:
-        now_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
-        note = self._c.snapshot.note if self._c.snapshot is not None else ""
-        self._terminal.observe("up" if up else "down", note, now_ms, mono_ms)
-        self._c.guard.condition(
-            Cause.BROKER_LINK,
-            now_ms,
-            present=not up,
-            reason="" if up else "the terminal does not answer",
-        )
-
-    def _self_test(self) -> None:
-        ok = self._c.transport.self_test()
-        if not ok:
-            log_event(self._c.log, "error", "self_test_failed", fix="restart the server")
-            self._c.count("self_test_failed")
+        self._pulse.tick(now_ms, mono_ms)
 
     # --- the end -----------------------------------------------------------------------------
 

@@ -122,6 +122,8 @@ class Worker:
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._outbox: SimpleQueue[Post] = SimpleQueue()
         self._shown: Snapshot | None = None
+        self._began = 0.0
+        self._took_ms = 0.0
         self._thread = threading.Thread(target=self._run, name="backend", daemon=True)
 
     def start(self) -> None:
@@ -141,6 +143,11 @@ class Worker:
             except Empty:
                 break
         return posts
+
+    def terminal_ms(self) -> float:
+        """Return how long the backend's last call took, or how long the present one has run."""
+        began = self._began
+        return (time.perf_counter() - began) * 1000 if began else self._took_ms
 
     def wait(self, timeout_s: float) -> Post | None:
         """Return the first post; for the start only."""
@@ -181,18 +188,23 @@ class Worker:
                 job = self._inbox.get(timeout=max(0.0, next_pump - time.monotonic()))
                 if job is None:
                     return
-                self._post(self._do(job))
+                self._began = time.perf_counter()
+                post = self._do(job)
+                self._began = 0.0
+                self._post(post)
             except Empty:
                 next_pump = time.monotonic() + interval_s
             self._pump()
 
     def _pump(self) -> None:
+        begun = time.perf_counter()
         try:
             events = self._backend.pump()
             snapshot = self._backend.snapshot()
         except Exception as error:  # noqa: BLE001  seen as a lost link by the loop; the thread lives on
             self._post(Failed(type(error).__name__))
             return
+        self._took_ms = (time.perf_counter() - begun) * 1000
         if events or snapshot is not self._shown:
             self._shown = snapshot
             self._post(Observed(events, snapshot))

@@ -1,0 +1,63 @@
+"""What the server does each second by itself: heartbeat, hops, self-test, high water."""
+
+from __future__ import annotations
+
+import threading
+
+from bridge_core.host.logs import log_event
+from bridge_core.protocol import limits
+from bridge_server.admin import Admin
+from bridge_server.context import Context
+from bridge_server.core.trading_state import Cause
+from bridge_server.health import Hop
+
+__all__ = ["Pulse"]
+
+
+class Pulse:
+    """Owned by the loop; only the self-test runs in a thread of its own, for it waits."""
+
+    def __init__(self, context: Context, admin: Admin) -> None:
+        self._c = context
+        self._admin = admin
+        now_wall, now_mono = context.clock.wall_ms(), context.clock.mono_ms()
+        self._terminal = Hop("server to terminal", now_wall, now_mono)
+        self._journal = Hop("journal", now_wall, now_mono)
+        self.hops = [self._terminal, self._journal]
+        self._beat_ms = 0
+        self._self_test_ms = now_mono + limits.SELF_TEST_PERIOD_MS
+
+    def tick(self, now_ms: int, mono_ms: int) -> None:
+        """Do what is due."""
+        if mono_ms - self._beat_ms < limits.HEARTBEAT_PERIOD_MS:
+            return
+        self._beat_ms = mono_ms
+        shot = self._c.snapshot
+        self.terminal(up=shot is not None and shot.connected)
+        full = self._c.guard.causes.get(Cause.JOURNAL_FULL) is not None
+        if full:
+            self._admin.try_reserve(now_ms)
+        why = "its disk is full" if full else ""
+        self._journal.observe("degraded" if full else "up", why, now_ms, mono_ms)
+        self._c.publisher.heartbeat(self._c.guard.causes.state(), now_ms)
+        if mono_ms >= self._self_test_ms:
+            self._self_test_ms = mono_ms + limits.SELF_TEST_PERIOD_MS
+            threading.Thread(target=self._self_test, name="self-test", daemon=True).start()
+            self._admin.keep_high_water(now_ms)
+
+    def terminal(self, *, up: bool) -> None:
+        """Take a look at the hop to the terminal; a call that does not end degrades it."""
+        now_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        state, why = ("up" if up else "down"), ""
+        running_ms = self._c.worker.terminal_ms()
+        if up and running_ms > limits.STREAM_STALE_MS:
+            state, why = "degraded", f"a call to the terminal has run for {running_ms / 1000:.0f} s"
+        self._terminal.observe(state, why, now_ms, mono_ms)
+        reason = "" if up else "the terminal does not answer"
+        self._c.guard.condition(Cause.BROKER_LINK, now_ms, present=not up, reason=reason)
+
+    def _self_test(self) -> None:
+        if self._c.transport.self_test():
+            return
+        log_event(self._c.log, "error", "self_test_failed", fix="restart the server")
+        self._c.count("self_test_failed")
