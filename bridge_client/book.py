@@ -69,7 +69,9 @@ class Book:
     def saw_orders(self, rows: Iterable[PendingView]) -> None:
         """Take a full list of pending orders for the truth."""
         seen = {
-            row.ticket: SeenTicket(row.symbol, row.sl, row.tp, row.price, row.expiration, True)
+            row.ticket: SeenTicket(
+                row.symbol, row.sl, row.tp, row.price, row.expiration, pending=True
+            )
             for row in rows
         }
         with self._lock:

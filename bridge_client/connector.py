@@ -6,25 +6,19 @@ UNKNOWN, never a failure, and the background goes on resolving it.
 
 from __future__ import annotations
 
-import os
-import re
-import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final, Unpack
 
-from msgspec.structs import replace
-
-from bridge_client.book import Book, SeenTicket
-from bridge_client.desk import Desk, refused
+from bridge_client.book import SeenTicket
+from bridge_client.desk import refused
 from bridge_client.drafts import (
     Change,
     Draft,
     Entry,
     FlattenScope,
+    OrderOptions,
+    Ref,
     Ticketed,
     draft_cancel,
     draft_close,
@@ -32,195 +26,32 @@ from bridge_client.drafts import (
     draft_modify,
     draft_open,
 )
-from bridge_client.events import EventFeed, Sources
-from bridge_client.journal import ConnectorJournal
-from bridge_client.link import Link, read_clocks
+from bridge_client.following import Following
 from bridge_client.numbers import Number, exact, fits_wire
-from bridge_client.queries import Questions
-from bridge_client.result import OrderResult, from_view
-from bridge_client.risk import RiskFacts, RiskMonitor
-from bridge_client.session import Identity
-from bridge_client.settings import ConnectorSettings, load_settings, parse_endpoint
-from bridge_client.streams import EventKeys
-from bridge_client.transport import Dial
-from bridge_client.views import PendingOrder, Position
-from bridge_client.witness import Now
-from bridge_core.host.bundles import Bundle, load_bundle
+from bridge_client.opening import VISITOR
+from bridge_client.queries import QUERY_S
+from bridge_client.result import OrderResult, OrderType
+from bridge_client.views import Position
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.errors import (
     BridgeError,
-    ConfigError,
     LocalProtocolError,
     TransportError,
 )
-from bridge_core.protocol.events import event_topic, tick_topic
-from bridge_core.protocol.messages import GetStatus
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
 
 __all__ = ["Connector", "Ref"]
 
-Ref = int | str | Position | PendingOrder | OrderResult
-_RID: Final = re.compile(r"\A[0-9a-f]{32}\Z")
-_CLIENT: Final = re.compile(r"\A[A-Za-z0-9._-]{1,36}\Z")
 _WAIT_S: Final = 10.0
-_POLL_S: Final = (0.1, 5.0)
-_VISITOR: Final = "visitor"
 
 
-class Connector(Questions):
+class Connector(Following):
     """One account, seen from the strategy's side. Use it as a context manager.
 
     With a client name it owns that name's journal and may trade; without one it only asks and
     stops. It begins to connect when it is made and never blocks for that.
     """
-
-    def __init__(
-        self,
-        settings: ConnectorSettings,
-        bundle: Bundle,
-        folder: Path,
-        *,
-        client: str | None = None,
-        monitor: RiskMonitor | None = None,
-        clocks: Callable[[], Now] = read_clocks,
-    ) -> None:
-        """Prefer `from_config`. `folder` is where relative paths of the settings begin."""
-        if (bundle.acct, bundle.mode) != (settings.account, settings.mode):
-            raise ConfigError(
-                "KEY_FILE",
-                f"the bundle is for {bundle.acct} ({bundle.mode}), connector.toml says "
-                f"{settings.account} ({settings.mode}): use the right folder",
-            )
-        if client is not None and _CLIENT.match(client) is None:
-            raise ConfigError("CLIENT", f"client {client!r}: 1 to 36 of A-Z a-z 0-9 . _ -")
-        self._pid = os.getpid()
-        self._settings, self._bundle, self.client = settings, bundle, client or ""
-        self._names = {broker: name for name, broker in settings.symbols.items()}
-        self._limits, self._allowed = settings.broker_limits(), settings.broker_allowed()
-        self._book = Book()
-        self._closed = False
-        self._feeds: set[EventFeed] = set()
-        self._feeds_lock = threading.Lock()
-        journal = self._journal(folder)
-        place = parse_endpoint(settings.server, folder / "connector.toml")
-        host = place.host.strip("[]")
-        dial = Dial(host, place.port, bundle.curve(), bundle.server_public.encode("ascii"))
-        identity = Identity(keys=bundle.key_set(), ea=bundle.ea, ttl_ms=settings.ttl_ms)
-        self._desk: Desk | None = None
-        try:
-            self._link = Link(identity, dial, client or _VISITOR, clocks)
-            if journal is not None:
-                self._desk = Desk(
-                    self._link, journal, self._book, self._facts, monitor or RiskMonitor()
-                )
-                self._desk.on_resolved = self._resolved
-                self._desk.look = self._look
-        except BaseException:
-            if journal is not None:
-                journal.close()
-            raise
-
-    @classmethod
-    def from_config(
-        cls, path: str | os.PathLike[str], client: str | None = None
-    ) -> Connector:
-        """Return the connector of a connector.toml (or of the folder that holds one).
-
-        Raises:
-            ConfigError: the file, the keys or the journal; CLIENT_IN_USE names the other process.
-        """
-        file = Path(path)
-        if file.is_dir():
-            file /= "connector.toml"
-        settings = load_settings(file)
-        bundle = load_bundle(file.parent / settings.keys)
-        return cls(settings, bundle, file.parent, client=client)
-
-    def _journal(self, folder: Path) -> ConnectorJournal | None:
-        if not self.client:
-            return None
-        path = folder / self._settings.state / f"{self.client}.db"
-        return ConnectorJournal(path, self._settings.account, self._settings.mode.value)
-
-    # --- being there --------------------------------------------------------------------------
-
-    def connect(self, timeout: float = 5.0) -> None:
-        """Wait for an authenticated connection.
-
-        Raises:
-            TransportError: there is none within `timeout` seconds; says why.
-        """
-        self._check()
-        if not self._link.ready(time.monotonic() + timeout):
-            raise TransportError("NO_CONNECTION", f"why={self._link.why!r}")
-
-    def close(self) -> None:
-        """Let go of everything. What is not final stays in the journal for the next start."""
-        if self._closed or os.getpid() != self._pid:
-            return
-        self._closed = True
-        with self._feeds_lock:
-            feeds = tuple(self._feeds)
-        for feed in feeds:
-            feed.close()
-        if self._desk is not None:
-            self._desk.close()
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        """Name client, mode, account and the state that HELLO told."""
-        hello, mode = self._link.session.hello, self._settings.mode.upper()
-        who = self.client or "-"
-        if hello is None:
-            return f"<Connector {who} {mode} {self._settings.account} OFFLINE>"
-        account = hello.account
-        return f"<Connector {who} {mode} {account.login}@{account.server} {hello.state}>"
-
-    def _check(self) -> None:
-        if os.getpid() != self._pid:
-            raise BridgeError("FORKED", "make a new Connector in the child process")
-        if self._closed:
-            raise TransportError("CLOSED", "why='this connector is closed'")
-
-    def _orders(self) -> Desk:
-        self._check()
-        if self._desk is None:
-            raise LocalProtocolError("NO_CLIENT", "why='give from_config a client name to trade'")
-        return self._desk
-
-    def _to_broker(self, symbol: str) -> str:
-        return self._settings.symbols.get(symbol, symbol)
-
-    def _to_user(self, symbol: str) -> str:
-        return self._names.get(symbol, symbol)
-
-    def _result(self, view: OrderView) -> OrderResult:
-        return from_view(view, self._to_user)
-
-    def _facts(self, symbol: str) -> RiskFacts:
-        return RiskFacts(
-            allowed_symbols=self._allowed,
-            limits=self._limits,
-            max_deviation=self._settings.max_deviation,
-            grid=self._book.grid(symbol),
-            positions=self._book.positions(symbol),
-        )
-
-    def _look(self, timeout: float) -> None:
-        del timeout  # bounded by the query's own patience
-        self.get_positions()
 
     # --- orders -----------------------------------------------------------------------------------
 
@@ -246,7 +77,7 @@ class Connector(Questions):
         LocalProtocolError CONFLICT. deviation in points, None means the configured one.
         """
         entry = Entry(
-            client=self.client or _VISITOR, symbol=self._to_broker(symbol), type=type,
+            client=self.client or VISITOR, symbol=self._to_broker(symbol), type=type,
             volume=volume, price=price, sl=sl, tp=tp, deviation=self._deviation(deviation),
             expiration=expiration, strategy=self._strategy(strategy), comment=comment,
             client_order_id=client_order_id,
@@ -255,26 +86,247 @@ class Connector(Questions):
         self._learn_grid(entry)
         return self._result(desk.submit(draft_open(entry), wait))
 
-    def buy(self, symbol: str, volume: Number, **more: object) -> OrderResult:
+    def buy(
+        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
         """Buy at the market; keywords as send_order."""
-        return self.send_order(symbol, "BUY", volume, **more)  # type: ignore[arg-type]
+        return self.send_order(symbol, OrderType.BUY, volume, **options)
 
-    def sell(self, symbol: str, volume: Number, **more: object) -> OrderResult:
+    def sell(
+        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
         """Sell at the market; keywords as send_order."""
-        return self.send_order(symbol, "SELL", volume, **more)  # type: ignore[arg-type]
+        return self.send_order(symbol, OrderType.SELL, volume, **options)
 
-    def buy_limit(self, symbol: str, volume: Number, **more: object) -> OrderResult:
+    def buy_limit(
+        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
         """Place a buy below the market; keywords as send_order."""
-        return self.send_order(symbol, "BUY_LIMIT", volume, **more)  # type: ignore[arg-type]
+        return self.send_order(symbol, OrderType.BUY_LIMIT, volume, **options)
 
-    def sell_limit(self, symbol: str, volume: Number, **more: object) -> OrderResult:
+    def sell_limit(
+        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
         """Place a sell above the market; keywords as send_order."""
-        return self.send_order(symbol, "SELL_LIMIT", volume, **more)  # type: ignore[arg-type]
+        return self.send_order(symbol, OrderType.SELL_LIMIT, volume, **options)
 
-    def buy_stop(self, symbol: str, volume: Number, **more: object) -> OrderResult:
+    def buy_stop(
+        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
         """Place a buy above the market; keywords as send_order."""
-        return self.send_order(symbol, "BUY_STOP", volume, **more)  # type: ignore[arg-type]
+        return self.send_order(symbol, OrderType.BUY_STOP, volume, **options)
 
-    def sell_stop(self, symbol: str, volume: Number, **more: object) -> OrderResult:
+    def sell_stop(
+        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
+    ) -> OrderResult:
         """Place a sell below the market; keywords as send_order."""
-        return self.send_order(symbol, "SELL_STOP", volume, **more)  # type: ignore[arg-type]
+        return self.send_order(symbol, OrderType.SELL_STOP, volume, **options)
+
+    def check_order(
+        self,
+        symbol: str,
+        type: str,  # noqa: A002  (the field's name everywhere)
+        volume: Number,
+        *,
+        price: Number | None = None,
+        sl: Number | None = None,
+        tp: Number | None = None,
+        deviation: int | None = None,
+        expiration: datetime | None = None,
+        strategy: int | str | None = None,
+        comment: str = "",
+    ) -> OrderResult:
+        """Return what send_order would get, and its margin; nothing is journaled or traded.
+
+        Raises:
+            TransportError: nobody answered.
+        """
+        self._check()
+        entry = Entry(
+            client=self.client or VISITOR, symbol=self._to_broker(symbol), type=type,
+            volume=volume, price=price, sl=sl, tp=tp, deviation=self._deviation(deviation),
+            expiration=expiration, strategy=self._strategy(strategy), comment=comment, op=Op.CHECK,
+        )  # fmt: skip
+        draft = draft_open(entry)
+        self._learn_grid(entry)
+        assert draft.intent is not None
+        refusal = self._monitor.judge(draft.intent, self._facts(entry.symbol))
+        if refusal is not None:
+            return self._result(refused(refusal, draft.view))
+        answer = self._link.answer(Op.CHECK, draft.body("check"), QUERY_S)
+        return self._result(self._link.session.check_view(answer, draft.view))
+
+    def close_position(
+        self,
+        ref: Ref,
+        volume: Number | None = None,
+        *,
+        deviation: int | None = None,
+        client_order_id: str | None = None,
+        wait: float = _WAIT_S,
+    ) -> OrderResult:
+        """Close a position, or `volume` lots of it."""
+        return self._on_ticket(
+            Op.CLOSE, ref, client_order_id, wait,
+            lambda on, _: draft_close(on, volume, self._deviation(deviation)),
+        )  # fmt: skip
+
+    def modify_position(
+        self,
+        ref: Ref,
+        sl: Number | None = None,
+        tp: Number | None = None,
+        *,
+        client_order_id: str | None = None,
+        wait: float = _WAIT_S,
+    ) -> OrderResult:
+        """Set a position's stops: None keeps, 0 removes.
+
+        DENIED CHANGED if they are no longer what this connector last saw.
+        """
+        return self._on_ticket(
+            Op.MODIFY, ref, client_order_id, wait,
+            lambda on, seen: draft_modify(
+                on, Change(sl=sl, tp=tp, old_sl=seen.sl, old_tp=seen.tp)
+            ),
+        )  # fmt: skip
+
+    def modify_order(
+        self,
+        ref: Ref,
+        price: Number | None = None,
+        sl: Number | None = None,
+        tp: Number | None = None,
+        *,
+        expiration: datetime | None = None,
+        client_order_id: str | None = None,
+        wait: float = _WAIT_S,
+    ) -> OrderResult:
+        """Move a pending order: None keeps; 0 removes sl or tp."""
+        return self._on_ticket(
+            Op.MODIFY, ref, client_order_id, wait,
+            lambda on, seen: draft_modify(
+                on,
+                Change(
+                    sl=sl, tp=tp, old_sl=seen.sl, old_tp=seen.tp, price=price,
+                    expiration=expiration, old_price=seen.price,
+                    old_expiration=seen.expiration, pending=True,
+                ),
+            ),
+            pending=True,
+        )  # fmt: skip
+
+    def cancel_order(
+        self, ref: Ref, *, client_order_id: str | None = None, wait: float = _WAIT_S
+    ) -> OrderResult:
+        """Remove a pending order."""
+        desk = self._orders()
+        on = Ticketed(
+            client=self.client, ticket=_ticket_of(ref), symbol="", client_order_id=client_order_id
+        )
+        return self._result(desk.submit(draft_cancel(on), wait))
+
+    def close_all(self, symbol: str | None = None, *, wait: float = _WAIT_S) -> OrderResult:
+        """Close every position, of one symbol or of all, as one signed order with children."""
+        return self.flatten("close all", "POSITIONS", symbol=symbol, wait=wait)
+
+    def flatten(
+        self,
+        reason: str,
+        scope: FlattenScope = "ALL",
+        *,
+        symbol: str | None = None,
+        client_order_id: str | None = None,
+        wait: float = _WAIT_S,
+    ) -> OrderResult:
+        """Cancel pending orders and close positions, as one signed order with children."""
+        desk = self._orders()
+        on = Ticketed(
+            client=self.client,
+            ticket=0,
+            symbol=self._to_broker(symbol) if symbol else "",
+            client_order_id=client_order_id,
+        )
+        return self._result(desk.submit(draft_flatten(on, scope, reason), wait))
+
+    def replace(
+        self, ref: Ref, symbol: str, type: str, volume: Number,  # noqa: A002
+        **options: Unpack[OrderOptions],
+    ) -> OrderResult:  # fmt: skip
+        """Fence an order and, only if it is proven dead, send another in its place.
+
+        Anything but a proven death is returned as the old order's result; nothing is sent then.
+        """
+        old = self.fence(ref)
+        if old.status is not Status.DENIED or not old.attested:
+            return old
+        return self.send_order(symbol, type, volume, **options)
+
+    # --- helpers --------------------------------------------------------------------------------
+
+    def _deviation(self, deviation: int | None) -> int:
+        return self._settings.deviation if deviation is None else deviation
+
+    def _strategy(self, strategy: int | str | None) -> int:
+        named = self._settings.strategies
+        if isinstance(strategy, str):
+            if strategy not in named:
+                raise LocalProtocolError("STRATEGY", f"name={strategy!r} known={sorted(named)}")
+            return named[strategy]
+        return named.get(self.client, 0) if strategy is None else strategy
+
+    def _learn_grid(self, entry: Entry) -> None:
+        # Only a value that cannot travel at all needs the grid here, to name its neighbours;
+        # anything else is judged by the server, which names them too.
+        given = (entry.volume, entry.price, entry.sl, entry.tp)
+        odd = any(v is not None and not fits_wire(exact(v, "value")) for v in given)
+        if not odd or self._book.grid(entry.symbol) is not None:
+            return
+        try:
+            self.get_symbol(self._to_user(entry.symbol))
+        except BridgeError:
+            return
+
+    def _on_ticket(
+        self,
+        op: Op,
+        ref: Ref,
+        client_order_id: str | None,
+        wait: float,
+        make: Callable[[Ticketed, SeenTicket], Draft],
+        *,
+        pending: bool = False,
+    ) -> OrderResult:
+        desk, ticket = self._orders(), _ticket_of(ref)
+        view = OrderView(rid="", op=op, ticket=ticket, client_order_id=client_order_id or "")
+        try:
+            seen = self._seen(ref, ticket, pending=pending, op=op)
+        except TransportError as error:
+            refusal = Refusal(ReasonCode.NO_CONNECTION, value=error.detail)
+            return self._result(refused(refusal, view))
+        if seen is None:
+            refusal = Refusal(ReasonCode.TICKET_UNKNOWN, value=str(ticket))
+            return self._result(refused(refusal, view))
+        on = Ticketed(
+            client=self.client, ticket=ticket, symbol=seen.symbol, client_order_id=client_order_id
+        )
+        return self._result(desk.submit(make(on, seen), wait))
+
+    def _seen(self, ref: Ref, ticket: int, *, pending: bool, op: Op) -> SeenTicket | None:
+        if op is Op.CLOSE and isinstance(ref, Position | OrderResult) and ref.symbol:
+            return SeenTicket(self._to_broker(ref.symbol), "0", "0")
+        seen = self._book.ticket(ticket)
+        if seen is not None and seen.pending == pending:
+            return seen
+        if pending:
+            self.get_pending_orders()
+        else:
+            self.get_positions()
+        return self._book.ticket(ticket)
+
+
+def _ticket_of(ref: Ref) -> int:
+    ticket = ref if isinstance(ref, int) else getattr(ref, "ticket", 0)
+    if isinstance(ticket, bool) or not isinstance(ticket, int) or ticket <= 0:
+        raise LocalProtocolError("REF", "why='name a ticket: a number, a position or a result'")
+    return ticket

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from bridge_client.admission import Admission
 from bridge_client.book import Book
 from bridge_client.drafts import Draft
 from bridge_client.journal import ConnectorJournal, Row
@@ -19,7 +20,7 @@ from bridge_client.life import OrderLife
 from bridge_client.link import Link
 from bridge_client.order import Driver, Order
 from bridge_client.resolver import Resolver
-from bridge_client.risk import Intent, RiskFacts, RiskMonitor
+from bridge_client.risk import RiskFacts, RiskMonitor
 from bridge_client.session import Exchange, exchange_of
 from bridge_client.witness import Now
 from bridge_core.host.sqlite import JournalBusy, JournalFatal, JournalFull
@@ -35,7 +36,6 @@ from bridge_core.protocol.token import NO_INCARNATION, RequestToken
 __all__ = ["Desk", "refused"]
 
 _CONNECT_S = 3.0
-_LOOK_S = 2.0
 
 
 def refused(refusal: Refusal, view: OrderView) -> OrderView:
@@ -67,7 +67,7 @@ class Desk:
     ) -> None:
         """Take over what the last run left open."""
         self._link, self._journal, self._book = link, journal, book
-        self._facts, self._monitor = facts, monitor
+        self._admission = Admission(link, book, facts, monitor, self._live)
         self._lock = threading.Lock()
         self._signing = threading.Lock()
         self._orders: dict[str, Order] = {}
@@ -77,13 +77,25 @@ class Desk:
         self.resolver = Resolver(link, journal)
         self.resolver.on_stored = self._stored
         self.on_resolved: Callable[[OrderView], None] = lambda _view: None
-        self.look: Callable[[float], None] = lambda _timeout: None
         self.resolver.on_final = self._on_final
         link.restore(journal.pairs())
-        self.fork = journal.latches().get("LOG_FORK", "")
+        self._admission.fork = journal.latches().get("LOG_FORK", "")
         for row in journal.unfinished():
             self._recover(row)
         self.resolver.start()
+
+    @property
+    def fork(self) -> str:
+        """Return why LOG_FORK is latched since an earlier run, or ""."""
+        return self._admission.fork
+
+    def look_with(self, look: Callable[[float], None]) -> None:
+        """Say how to read the open positions anew, within so many seconds."""
+        self._admission.look = look
+
+    def _live(self) -> list[Order]:
+        with self._lock:
+            return list(self._orders.values())
 
     # --- the way in -----------------------------------------------------------------------------
 
@@ -155,72 +167,14 @@ class Desk:
             return Refusal(ReasonCode.SCOPE, value=self._link.session.identity.keys.scope)
         if not self._link.ready(min(until, time.monotonic() + _CONNECT_S)):
             return Refusal(ReasonCode.NO_CONNECTION, value=self._link.why)
-        refusal = self._judge(draft, order)
+        refusal = self._admission.judge(draft, order)
         if refusal is None or refusal.code is ReasonCode.MAX_POSITIONS:
-            refusal = self._look_again(draft, order, refusal, until)
+            refusal = self._admission.look_again(draft, order, refusal, until)
         if refusal is not None:
             return refusal
         with self._signing:
-            refusal = self._judge(draft, order)
+            refusal = self._admission.judge(draft, order)
             return refusal if refusal is not None else self._sign(draft, order)
-
-    def _judge(self, draft: Draft, order: Order) -> Refusal | None:
-        if draft.entry:
-            refusal = self._blocked(draft)
-            if refusal is not None:
-                return refusal
-        if draft.intent is None:
-            return None
-        return self._monitor.judge(draft.intent, self._facts_now(draft.intent, order))
-
-    def _blocked(self, draft: Draft) -> Refusal | None:
-        skew = self._link.skew()
-        if skew is not None:
-            return Refusal(
-                ReasonCode.CLOCK_SKEW,
-                limit="1000",
-                value=f"{skew.offset_ms}+-{skew.uncertainty_ms}ms",
-            )
-        with self._lock:
-            earlier = [o for o in self._orders.values() if o.recovered and o.open]
-        for order in earlier:
-            if not order.symbol or not draft.view.symbol or order.symbol == draft.view.symbol:
-                return Refusal(ReasonCode.UNFINISHED, value=order.client_order_id)
-        if self.fork or self._link.session.fork is not None:
-            return Refusal(ReasonCode.LOG_FORK)
-        return None
-
-    def _facts_now(self, intent: Intent, but: Order) -> RiskFacts:
-        facts = self._facts(intent.symbol)
-        if intent.op is not Op.OPEN or "_" in intent.type or facts.positions is None:
-            return replace(facts, positions=None)
-        with self._lock:
-            flying = sum(
-                1
-                for o in self._orders.values()
-                if o is not but
-                and o.life is not None
-                and not o.over
-                and o.op == Op.OPEN
-                and o.symbol == intent.symbol
-                and "_" not in o.first.type
-            )
-        return replace(facts, positions=facts.positions + flying)
-
-    def _look_again(
-        self, draft: Draft, order: Order, refusal: Refusal | None, until: float
-    ) -> Refusal | None:
-        # A refusal for too many positions is only ever given on fresh truth.
-        intent = draft.intent
-        if intent is None or intent.op is not Op.OPEN:
-            return refusal
-        if refusal is None and self._book.positions(intent.symbol) is not None:
-            return None
-        try:
-            self.look(max(0.1, min(_LOOK_S, until - time.monotonic())))
-        except BridgeError:
-            return refusal  # unknown: the server judges by its own truth
-        return self._judge(draft, order)
 
     def _sign(self, draft: Draft, order: Order) -> Refusal | None:
         iat = 0
@@ -405,7 +359,7 @@ class Desk:
         """Start the witness anew from what the server shows now; an operator has said so."""
         now_ms = self._link.clocks().wall_ms
         self._journal.accept_pair(self._link.accept_fork(), now_ms)
-        self.fork = ""
+        self._admission.fork = ""
 
     def settle_human(self, rid: str, status: str, ticket: int, reason: str) -> bool:
         """Write an operator's verified word into this journal; False if it has no such open row."""

@@ -10,30 +10,50 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 from msgspec import Struct
 
 from bridge_client.numbers import Number, exact, fits_wire, wire_text
-from bridge_client.result import OrderType
+from bridge_client.result import OrderResult, OrderType
 from bridge_client.risk import Intent
+from bridge_client.views import PendingOrder, Position
 from bridge_core.protocol import messages as m
 from bridge_core.protocol.errors import LocalProtocolError
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
 
 __all__ = [
-    "Change", "Draft", "Entry", "Ticketed", "draft_cancel", "draft_close", "draft_flatten",
-    "draft_modify", "draft_open", "milliseconds", "order_type",
+    "Change", "Draft", "Entry", "FlattenScope", "OrderOptions", "Ref", "Ticketed", "draft_cancel",
+    "draft_close", "draft_flatten", "draft_modify", "draft_open", "milliseconds", "order_type",
 ]  # fmt: skip
 
 ZERO: Final = Decimal(0)
 FlattenScope = Literal["PENDINGS", "POSITIONS", "ALL"]
+# A ticket, an order's client_order_id or rid, or anything that carries them.
+Ref = int | str | Position | PendingOrder | OrderResult
+
+
+class OrderOptions(TypedDict, total=False):
+    """The keywords of the order calls; see Connector.send_order."""
+
+    price: Number | None
+    sl: Number | None
+    tp: Number | None
+    deviation: int | None
+    expiration: datetime | None
+    strategy: int | str | None
+    comment: str
+    client_order_id: str | None
+    wait: float
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """An order to be signed. `body` makes it for an id; `fields` is what the caller asked for, in
-    one canonical text; `entry` marks what may add exposure (OPEN, and MODIFY of a price)."""
+    """An order to be signed.
+
+    `body` makes it for an id; `fields` is what the caller asked for, in one canonical text;
+    `entry` marks what may add exposure (OPEN, and MODIFY of a price).
+    """
 
     op: Op
     body: Callable[[str], m.Request]
@@ -51,8 +71,10 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """The arguments of send_order and check_order, with defaults resolved and the broker's
-    symbol; numbers as the caller gave them."""
+    """The arguments of send_order and check_order: defaults resolved, the broker's symbol.
+
+    Numbers are as the caller gave them.
+    """
 
     client: str
     symbol: str

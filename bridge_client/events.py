@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from bridge_client.facts import Fact, Symbols
 from bridge_client.happenings import OrderFinal, Resync, event_of, tick_of
@@ -38,7 +38,7 @@ class Sources(NamedTuple):
     wanted: frozenset[str]
     sync: Callable[[str], tuple[Resync, list[StreamPoint]]]
     outcome: Callable[[str], OrderResult | None]
-    closed: Callable[["EventFeed"], None]
+    closed: Callable[[EventFeed], None]
 
 
 class EventFeed(Iterator["Fact | None"]):
@@ -101,7 +101,7 @@ class EventFeed(Iterator["Fact | None"]):
         self.close()
         self._sub.close()
 
-    def __enter__(self) -> EventFeed:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

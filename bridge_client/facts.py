@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from bridge_core.protocol.replies import dec
 
-__all__ = ["Fact", "moment", "number", "read"]
+__all__ = ["Fact", "Symbols", "moment", "number", "read"]
 
 Symbols = Callable[[str], str]
 _F = TypeVar("_F", bound="Fact")

@@ -45,11 +45,20 @@ _COLUMNS: Final = (
     "rid, client_order_id, op, symbol, ticket, fields, token, body, inc, iat, deadline_ms, "
     "sent_ms, ended_ms, over, view"
 )
+# Built from our own column names only; every value is bound.
+_INSERT: Final = f"INSERT INTO orders ({_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608
+_SELECT: Final = f"SELECT {_COLUMNS} FROM orders"  # noqa: S608
+_UNFINISHED: Final = _SELECT + " WHERE over = 0 ORDER BY sent_ms"
+_BY_ID: Final = _SELECT + " WHERE client_order_id = ?"
+_BY_RID: Final = _SELECT + " WHERE rid = ?"
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """One order of this client. `fields` is what the caller asked for, `over` that nothing is
-    left to ask; `frames` are empty for an order adopted from the server after a lost disk."""
+    """One order of this client.
+
+    `fields` is what the caller asked for, `over` that nothing is left to ask; `frames` are empty
+    for an order adopted from the server after a lost disk.
+    """
 
     rid: str
     client_order_id: str
@@ -66,7 +75,8 @@ class Row(Struct, frozen=True, kw_only=True):
     ended_ms: int = 0
     over: bool = False
 
-    def _values(self) -> tuple[object, ...]:
+    def values(self) -> tuple[object, ...]:
+        """Return the columns in their order."""
         return (
             self.rid, self.client_order_id, self.op, self.symbol, self.ticket, self.fields,
             self.frames.token, self.frames.body, self.inc, self.iat, self.deadline_ms,
@@ -119,20 +129,18 @@ class ConnectorJournal:
         Raises:
             JournalFull, JournalFatal: it is not; nothing may be sent.
         """
-        marks = ",".join("?" * 15)
         with self._guard, transaction(self._conn):
-            self._conn.execute(
-                f"INSERT INTO orders ({_COLUMNS}) VALUES ({marks})", row._values()
-            )
+            self._conn.execute(_INSERT, row.values())
 
     def adopt(self, replaced_rid: str, row: Row) -> None:
         """Let the server's order take the place of the copy it refused as a duplicate."""
-        marks = ",".join("?" * 15)
         with self._guard, transaction(self._conn):
             self._conn.execute("DELETE FROM orders WHERE rid = ?", (replaced_rid,))
             self._conn.execute(
-                f"INSERT OR REPLACE INTO orders ({_COLUMNS}) VALUES ({marks})", row._values()
+                "DELETE FROM orders WHERE client_order_id = ? OR rid = ?",
+                (row.client_order_id, row.rid),
             )
+            self._conn.execute(_INSERT, row.values())
 
     def outcomes(
         self, views: Iterable[tuple[OrderView, bool]], now_ms: int, pair: Head | None = None
@@ -150,18 +158,16 @@ class ConnectorJournal:
 
     def by_client_order_id(self, client_order_id: str) -> Row | None:
         """Return the order that has this id, for ever."""
-        return self._one("client_order_id = ?", client_order_id)
+        return self._one(_BY_ID, client_order_id)
 
     def by_rid(self, rid: str) -> Row | None:
         """Return the order with this request id."""
-        return self._one("rid = ?", rid)
+        return self._one(_BY_RID, rid)
 
     def unfinished(self) -> list[Row]:
         """Return the orders about which something is left to ask, oldest first."""
         with self._guard:
-            found = self._conn.execute(
-                f"SELECT {_COLUMNS} FROM orders WHERE over = 0 ORDER BY sent_ms"
-            ).fetchall()
+            found = self._conn.execute(_UNFINISHED).fetchall()
         return [_row(values) for values in found]
 
     def last_modify_iat(self, ticket: int) -> int:
@@ -172,11 +178,9 @@ class ConnectorJournal:
             ).fetchone()
         return int(found or 0)
 
-    def _one(self, where: str, value: str) -> Row | None:
+    def _one(self, statement: str, value: str) -> Row | None:
         with self._guard:
-            found = self._conn.execute(
-                f"SELECT {_COLUMNS} FROM orders WHERE {where}", (value,)
-            ).fetchone()
+            found = self._conn.execute(statement, (value,)).fetchone()
         return None if found is None else _row(found)
 
     # --- what was witnessed ---------------------------------------------------------------

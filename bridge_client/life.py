@@ -94,13 +94,13 @@ class OrderLife:
                 return Step(Do.PAUSE, self._next_ms)
             self._ask_from(now.mono_ms)
         if now.mono_ms < self._next_ms:
-            return Step(Do.PAUSE, self._pause_until(now, late))
+            return Step(Do.PAUSE, self._pause_until(now, late=late))
         if not self._asking:
             return Step(Do.SEND)
         fence = self._fence_wanted or (late and self._not_seen)
         return Step(Do.FENCE if fence else Do.ASK)
 
-    def _pause_until(self, now: Now, late: bool) -> int:
+    def _pause_until(self, now: Now, *, late: bool) -> int:
         if self._asking or late:
             return self._next_ms
         left = self._deadline.remaining_ms(now.wall_ms, now.mono_ms)

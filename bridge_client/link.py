@@ -13,8 +13,9 @@ from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from bridge_client.mailbox import Mailbox
 from bridge_client.session import Answer, Exchange, Identity, Session
-from bridge_client.transport import HOP, Dial, Mailbox, Transport
+from bridge_client.transport import HOP, Dial, Transport
 from bridge_client.witness import Now, Offset
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import Head
@@ -45,8 +46,11 @@ def read_clocks() -> Now:
 
 
 class Outcome(NamedTuple):
-    """What came of one question: the verified answer, or None; whether any copy may have left;
-    and the round trip of the copy that was answered (ms)."""
+    """What came of one question.
+
+    The verified answer, or None; whether any copy may have left; and the round trip of the copy
+    that was answered (ms).
+    """
 
     answer: Answer | None
     exchange: Exchange | None

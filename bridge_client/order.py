@@ -11,8 +11,8 @@ from typing import Final
 
 from bridge_client.life import Do, OrderLife
 from bridge_client.link import Link
+from bridge_client.mailbox import Mailbox
 from bridge_client.session import Answer, Exchange
-from bridge_client.transport import Mailbox
 from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
 from bridge_core.protocol.messages import Fence, GetStatus

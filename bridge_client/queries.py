@@ -79,7 +79,7 @@ class Questions:
                 break
         return found
 
-    # --- the account ---------------------------------------------------------------------------
+    # --- the account --------------------------------------------------------------------------
 
     def get_account(self) -> Account:
         """Return the account's money."""
@@ -119,7 +119,7 @@ class Questions:
         found = [read(Deal, row, self._to_user) for row in rows]
         return [d for d in found if symbol is None or d.symbol == symbol]
 
-    # --- symbols ---------------------------------------------------------------------------------
+    # --- symbols ------------------------------------------------------------------------------
 
     def get_quote(self, symbol: str) -> Quote:
         """Return bid and ask of a symbol."""
@@ -149,7 +149,7 @@ class Questions:
         rows = self._pages(Op.GET_LIMITS, lambda page: page.limits)
         return [read(LimitRow, row, self._to_user) for row in rows]
 
-    # --- the whole truth ---------------------------------------------------------------------------
+    # --- the whole truth ----------------------------------------------------------------------
 
     def _sync(self) -> SyncReply:
         self._check()
@@ -191,7 +191,7 @@ class Questions:
     def _causes(self, rows: list[CauseView]) -> tuple[Cause, ...]:
         return tuple(read(Cause, row, self._to_user) for row in rows)
 
-    # --- the link ---------------------------------------------------------------------------------
+    # --- the link -----------------------------------------------------------------------------
 
     def ping(self, timeout: float = 2.0) -> Ping:
         """Return one authenticated round trip and the clock offset.
@@ -260,7 +260,7 @@ class Questions:
     def _unfinished_ids(self) -> tuple[str, ...]:
         return ()
 
-    # --- stopping ----------------------------------------------------------------------------------
+    # --- stopping -----------------------------------------------------------------------------
 
     def halt(self, reason: str) -> StateResult:
         """Stop all new exposure. Goes out at once, whatever else is waiting."""

@@ -13,11 +13,10 @@ from typing import Final
 
 from bridge_client.journal import ConnectorJournal
 from bridge_client.link import Link
+from bridge_client.mailbox import Mailbox
 from bridge_client.order import Driver, Order, rid_of
-from bridge_client.transport import Mailbox
 from bridge_client.witness import Fork
 from bridge_core.host.sqlite import JournalBusy, JournalFull
-from bridge_core.protocol import limits
 from bridge_core.protocol.chain import Head
 from bridge_core.protocol.errors import BridgeError
 from bridge_core.protocol.messages import GetRange

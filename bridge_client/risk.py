@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
@@ -61,8 +62,11 @@ class Intent(Struct, frozen=True, kw_only=True):
 
 
 class RiskFacts(Struct, frozen=True, kw_only=True):
-    """What the judgement may look at. `positions` counts the symbol's open positions and our own
-    market orders of it whose outcome is open, at their worst; None while nobody has asked."""
+    """What the judgement may look at.
+
+    `positions` counts the symbol's open positions and our own market orders of it whose outcome
+    is open, at their worst; None while nobody has asked.
+    """
 
     allowed_symbols: frozenset[str]
     limits: Mapping[str, SymbolLimits]
@@ -91,15 +95,14 @@ def limit_set(intent: Intent, facts: RiskFacts) -> Refusal | None:
 def volume_grid(intent: Intent, facts: RiskFacts) -> Refusal | None:
     """The volume lies on the symbol's grid; an entry's is not zero."""
     volume, grid = intent.volume, facts.grid
-    if not intent.entry and not volume:
+    if not volume and not intent.entry:  # CLOSE: all of it
         return None
     step = grid.volume_step if grid else EIGHT_DIGITS
-    base = grid.volume_min if grid else ZERO
-    if intent.entry and volume and not volume < base and on_grid(volume, step, base):
-        return None if fits_wire(volume) else _off(ReasonCode.VOLUME_GRID, volume, step, base)
-    if not intent.entry and on_grid(volume, step) and fits_wire(volume):
+    # What is left of a position after a partial close may lie below volume_min.
+    least = (grid.volume_min if grid else step) if intent.entry else step
+    if volume >= least and on_grid(volume, step, least) and fits_wire(volume):
         return None
-    return _off(ReasonCode.VOLUME_GRID, volume, step, base or step)
+    return _off(ReasonCode.VOLUME_GRID, volume, step, least)
 
 
 def max_volume(intent: Intent, facts: RiskFacts) -> Refusal | None:
@@ -142,13 +145,13 @@ def price_grid(intent: Intent, facts: RiskFacts) -> Refusal | None:
     return None
 
 
-def stops_side(intent: Intent, facts: RiskFacts) -> Refusal | None:
+def stops_side(intent: Intent, _facts: RiskFacts) -> Refusal | None:
     """The sl loses and the tp wins: compared with the price, or else with each other."""
     if not intent.entry:
         return None
     sign = 1 if intent.type.startswith("BUY") else -1
     levels = [level for level in (intent.sl, intent.price, intent.tp) if level]
-    if any(sign * (above - below) <= 0 for below, above in zip(levels, levels[1:], strict=False)):
+    if any(sign * (above - below) <= 0 for below, above in pairwise(levels)):
         return Refusal(
             ReasonCode.STOPS_SIDE,
             value=f"sl={intent.sl:f},price={intent.price:f},tp={intent.tp:f}",

@@ -267,6 +267,22 @@ class Session:
         mac = answer.mac_ea if answer.mac_ea != NO_MAC else view.ea_mac
         return self._attest(replace(view, op=exchange.op), exchange, mac)
 
+    def check_view(self, answer: Answer, asked: OrderView) -> OrderView:
+        """Return what CHECK says an OPEN would get; nothing was journaled, no EA attests it."""
+        view = _own_view(answer)
+        return replace(
+            view,
+            op=asked.op,
+            status=answer.status,
+            code=answer.code,
+            by=view.by if answer.refused else "",
+            attested=True,
+            symbol=asked.symbol,
+            type=asked.type,
+            requested_volume=asked.requested_volume,
+            requested_price=asked.requested_price,
+        )
+
     def foreign_view(self, answer: Answer) -> OrderView | None:
         """Return the order that a GET_STATUS by client_order_id found; its bytes are not ours."""
         if answer.status != Status.OK:

@@ -11,16 +11,15 @@ whoever touches the socket, under the lock, drains it until EAGAIN and serves wh
 from __future__ import annotations
 
 import selectors
-import socket
 import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import zmq
 
+from bridge_client.mailbox import Bell, Mailbox
 from bridge_core.host.sockets import (
     ClientSocketSpec,
     Context,
@@ -34,7 +33,7 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.errors import TransportError
 from bridge_core.protocol.signing import Frames
 
-__all__ = ["Dial", "Mailbox", "Subscriber", "Transport"]
+__all__ = ["HOP", "Dial", "Subscriber", "Transport"]
 
 HOP: Final = "connector-server"
 _SILENCE_S: Final = limits.SILENCE_MS_MAX / 1000
@@ -66,70 +65,6 @@ class Dial(NamedTuple):
         )
 
 
-class Mailbox:
-    """Where one waiter's replies are put; `link` also rings it when the connection changes."""
-
-    __slots__ = ("_frames", "_knocked", "bell", "link")
-
-    def __init__(self, *, link: bool = False) -> None:
-        """Start empty."""
-        self._frames: deque[Frames] = deque()
-        self._knocked = False
-        self.bell = threading.Event()
-        self.link = link
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is something to look at."""
-        return bool(self._frames) or self._knocked
-
-    def put(self, frames: Frames) -> None:
-        """Add a reply and wake its waiter."""
-        self._frames.append(frames)
-        self.bell.set()
-
-    def knock(self) -> None:
-        """Wake the waiter without a reply."""
-        self._knocked = True
-        self.bell.set()
-
-    def take(self) -> Frames | None:
-        """Return the oldest reply, or None; the knock is heard by that."""
-        self._knocked = False
-        try:
-            return self._frames.popleft()
-        except IndexError:
-            return None
-
-
-class _Bell:
-    """A descriptor that another thread can make readable."""
-
-    def __init__(self) -> None:
-        self._ring, self.hear = socket.socketpair()
-        self._ring.setblocking(False)
-        self.hear.setblocking(False)
-
-    def ring(self) -> None:
-        """Ring; a bell that is ringing already is enough."""
-        try:
-            self._ring.send(b"!")
-        except OSError:
-            return
-
-    def quiet(self) -> None:
-        """Take the rings that have been heard."""
-        try:
-            self.hear.recv(4096)
-        except OSError:
-            return
-
-    def close(self) -> None:
-        """Close both ends."""
-        self._ring.close()
-        self.hear.close()
-
-
 class Transport:
     """One connection to one server, usable from every thread.
 
@@ -150,7 +85,7 @@ class Transport:
         self._leader = threading.Lock()
         self._waiting: dict[Mailbox, None] = {}
         self._routes: dict[bytes, Mailbox] = {}
-        self._bell = _Bell()
+        self._bell = Bell()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._bell.hear, selectors.EVENT_READ, "bell")
         self._unanswered = 0
@@ -180,6 +115,7 @@ class Transport:
         for fd in self._fds:
             self._selector.unregister(int(fd))
         self._sock.disable_monitor()
+        self._monitor.close(0)  # disable_monitor only lets go of it; an open one blocks term()
         self._sock.close(0)
 
     def _replace(self, why: str) -> None:
@@ -403,7 +339,7 @@ class Subscriber:
         for topic in topics:
             self._sock.setsockopt(zmq.SUBSCRIBE, topic)
         self._sock.connect(endpoint(dial.host, dial.port + 1))
-        self._bell = _Bell()
+        self._bell = Bell()
         self._poller = zmq.Poller()
         self._poller.register(self._sock, zmq.POLLIN)
         self._poller.register(self._bell.hear.fileno(), zmq.POLLIN)

@@ -24,6 +24,7 @@ __all__ = ["Admin"]
 
 # A connector's latch: this side only writes down that an operator accepted the new head.
 _LOG_FORK = "LOG_FORK"
+_ROOM_BYTES = 64 * 1024
 
 
 class Admin:
@@ -46,9 +47,7 @@ class Admin:
             self._orders.tell.alert(
                 "HALTED", "the halted file could not be written: check the disk"
             )
-        self._orders.drop_entries(
-            ReasonCode.HALTED if state is TradingState.HALTED else ReasonCode.REDUCE_ONLY
-        )
+        self._orders.drop_barred()
         self._note(
             Record(ts=now_ms, kind="STATE", rid=rid, data={"state": state, "reason": reason})
         )
@@ -71,30 +70,34 @@ class Admin:
         if isinstance(body, Settle):
             refusal = self._settlement.settle(body)
             if refusal is None:
-                facts = {"subject": body.rid, "status": body.status, "reason": body.reason}
-                self._done(request, body, waiter, facts)
+                refusal = self._done(request, body, waiter)
             return refusal
         return Refusal(ReasonCode.SCOPE, value=request.op)
 
     def _resume(self, request: Admitted, body: Resume, waiter: Waiter) -> Refusal | None:
-        facts = {"cause": body.cause, "reason": body.reason}
         if body.cause == _LOG_FORK:
-            self._done(request, body, waiter, facts)
-            return None
+            return self._done(request, body, waiter)
         cause = next((one for one in Cause if one.value == body.cause), None)
         if cause is None or CAUSES[cause].kind is not Kind.LATCH:
             return Refusal(ReasonCode.NOT_LATCHED, value=body.cause)
         if self._c.guard.causes.get(cause) is None:
             return Refusal(ReasonCode.NOT_LATCHED, value=body.cause)
-        self._c.guard.resume(cause)
-        self._done(request, body, waiter, facts)
-        self._c.guard.forget_halted(cause, body.reason)
+        refusal = self._done(request, body, waiter, ends=cause)
+        if refusal is not None:  # what is not in the record has not happened: the latch holds
+            return refusal
+        try:
+            self._c.guard.resume(cause, body.reason)
+        except OSError as error:  # it holds now; the file would halt the next start
+            log_event(self._c.log, "error", "halted_file", error=type(error).__name__)
+            self._orders.tell.alert(
+                "HALTED", "the halted file could not be removed: remove it, or RESUME again later"
+            )
         log_event(self._c.log, "warning", "resumed", cause=cause, reason=body.reason)
         return None
 
     def _done(
-        self, request: Admitted, body: Request, waiter: Waiter, facts: dict[str, str]
-    ) -> None:
+        self, request: Admitted, body: Resume | Settle, waiter: Waiter, *, ends: Cause | None = None
+    ) -> Refusal | None:
         row = new_row(self._c, request, body, OrderState.DONE)
         now_ms = row.accepted_ms
         row.view = msgspec.structs.replace(
@@ -109,11 +112,13 @@ class Admin:
         row.reply_token, row.reply_body = self._orders.tell.make_reply(row)(row.view)
 
         def work() -> None:
-            self._c.journal.insert(row, request.op, facts)
-            self._c.guard.persist()
+            self._c.journal.insert(row, request.op, _facts(body))
+            self._c.guard.persist(but=ends)
 
-        if self._orders.commit(work, may_use_reserve=True):
-            self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
+        if not self._orders.commit(work, may_use_reserve=True):
+            return Refusal(ReasonCode.JOURNAL_FULL)
+        self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
+        return None
 
     # --- the server's own marks ------------------------------------------------------------------
 
@@ -145,14 +150,16 @@ class Admin:
             )
 
     def mark_stopped(self, *, clean: bool, now_ms: int) -> None:
-        """Write the last record of this incarnation."""
-        with self._c.journal.transaction():
-            self._c.journal.append(
-                Record(ts=now_ms, kind="STOP", data={"clean": "yes" if clean else "no"})
-            )
+        """Write the last record of this incarnation; without room for it the stop is unclean."""
+        said = {"clean": "yes" if clean else "no"}
+
+        def work() -> None:
+            self._c.journal.append(Record(ts=now_ms, kind="STOP", data=said))
             self._c.journal.put_meta(
-                {"clean_shutdown": "yes" if clean else "no", "wall_high_water": str(now_ms)}
+                {"clean_shutdown": said["clean"], "wall_high_water": str(now_ms)}
             )
+
+        self._orders.commit(work, may_use_reserve=True)
 
     def keep_high_water(self, now_ms: int) -> None:
         """Remember how late it has been, so that a clock set back is noticed at the next start."""
@@ -162,9 +169,20 @@ class Admin:
         )
 
     def try_reserve(self, now_ms: int) -> None:
-        """End JOURNAL_FULL once the reserve fits on the disk again."""
+        """End JOURNAL_FULL once the reserve fits on the disk again, and a few rows besides."""
         try:
             self._c.reserve.ensure()
+            # The reserve may have been there all the time: only a write proves that there is room.
+            for room in ("." * _ROOM_BYTES, ""):
+                with self._c.journal.transaction():
+                    self._c.journal.put_meta({"room": room})
+                    self._c.guard.persist()
         except (JournalFull, OSError):
             return
         self._c.guard.condition(Cause.JOURNAL_FULL, now_ms, present=False)
+
+
+def _facts(body: Resume | Settle) -> dict[str, str]:
+    if isinstance(body, Resume):
+        return {"cause": body.cause, "reason": body.reason}
+    return {"subject": body.rid, "status": body.status, "reason": body.reason}

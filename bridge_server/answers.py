@@ -28,6 +28,7 @@ from bridge_core.protocol.replies import (
     StateReply,
     StatusReply,
     SyncReply,
+    encode_reply,
     text_of,
 )
 from bridge_core.protocol.views import LimitView, PendingView, PositionView
@@ -51,6 +52,7 @@ from bridge_server.views import (
 __all__ = ["Answer", "Answers", "order_status_view", "package_version"]
 
 _FEATURES: Final = ["fence", "flatten", "check", "journal", "log", "sync"]
+_PAGE_FRAME_BYTES: Final = 256
 Answer = Struct | Refusal
 
 
@@ -289,7 +291,14 @@ class Answers:
     def _journal(self, body: Request) -> Answer:
         assert isinstance(body, GetRange)
         rows, total = self._c.journal.page(body.since, body.first, _count(body.count))
-        shown = [order_status_view(self._orders.find(row.rid) or row) for row in rows]
+        shown: list[OrderView] = []
+        room = limits.REPLY_BODY_BYTES_MAX - _PAGE_FRAME_BYTES
+        for row in rows:
+            view = order_status_view(self._orders.find(row.rid) or row)
+            room -= len(encode_reply(view)) + 1
+            if room < 0 and shown:  # the reader asks on from where a short page ends
+                break
+            shown.append(view)
         return JournalPage(orders=shown, total=total)
 
     def _log(self, body: Request) -> Answer:

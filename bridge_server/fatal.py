@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import structs
+
 from bridge_core.host.logs import log_event
-from bridge_core.protocol.codes import ReasonCode, Status
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.errors import BridgeError
-from bridge_core.protocol.operations import ReplayClass
-from bridge_core.protocol.replies import OrderView, RefusalReply
-from bridge_core.protocol.signing import request_hash
+from bridge_core.protocol.messages import Stop, decode_body
+from bridge_core.protocol.operations import Lane, Op, ReplayClass
+from bridge_core.protocol.replies import OrderView, RefusalReply, StateReply
+from bridge_core.protocol.signing import Frames, request_hash
 from bridge_server.context import Context
-from bridge_server.core.gate import Drop, authenticate
+from bridge_server.core.gate import Admitted, Drop, authenticate
+from bridge_server.core.trading_state import TradingState
+from bridge_server.guard import cause_views
 from bridge_server.lifecycle import Lifecycle
 from bridge_server.replier import Subject
 from bridge_server.transport import Incoming
@@ -25,9 +30,14 @@ _CODE: Final = ReasonCode.JOURNAL_FATAL
 def end_fatally(c: Context, orders: Lifecycle, error: BridgeError) -> int:
     """Answer for two seconds that nobody knows what the disk holds; return the exit code."""
     log_event(c.log, "error", "journal_fatal", code=error.code, detail=error.detail)
+    try:
+        c.guard.journal_failed(f"{error.code} {error.detail}", c.clock.wall_ms())
+    except OSError as failed:
+        log_event(c.log, "error", "journal_fatal_file", error=type(failed).__name__)
     for flight in orders.flights.values():
+        view = structs.replace(flight.row.view, status=Status.UNKNOWN, code=_CODE)
         for waiter in flight.waiters:
-            orders.tell.answer(waiter, Status.UNKNOWN, _CODE, flight.row.view)
+            orders.tell.answer(waiter, Status.UNKNOWN, _CODE, view)
         flight.waiters.clear()
     until = c.clock.mono_ms() + _ANSWER_MS
     while c.clock.mono_ms() < until:
@@ -43,7 +53,9 @@ def _answer(c: Context, incoming: Incoming) -> None:
         return
     token = request.token
     subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
-    if request.spec.replay is ReplayClass.JOURNAL:
+    if request.spec.lane is Lane.STOP:
+        reply = _stop(c, request, subject)
+    elif request.spec.replay is ReplayClass.JOURNAL:
         view = OrderView(rid=token.rid, code=_CODE)
         reply = c.replier.reply(subject, Status.UNKNOWN, _CODE, view, now_ms)
     else:
@@ -51,3 +63,16 @@ def _answer(c: Context, incoming: Incoming) -> None:
         reply = c.replier.reply(subject, Status.DENIED, _CODE, body, now_ms)
     if reply is not None:
         c.transport.send(incoming.route, reply)
+
+
+def _stop(c: Context, request: Admitted, subject: Subject) -> Frames | None:
+    # The file needs no journal: the next start is halted.
+    now_ms = c.clock.wall_ms()
+    body = decode_body(Stop, request.body) or Stop(reason="")
+    state = TradingState.HALTED if request.op is Op.HALT else TradingState.REDUCE_ONLY
+    try:
+        c.guard.stop(state, request.token.rid, body.reason, now_ms)
+    except OSError:
+        return c.replier.refusal(subject, Status.DENIED, Refusal(_CODE), now_ms)
+    answer = StateReply(time=now_ms, state=state, causes=cause_views(c.guard.causes))
+    return c.replier.reply(subject, Status.OK, ReasonCode.NONE, answer, now_ms)

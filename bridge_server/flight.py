@@ -1,22 +1,27 @@
-"""An order in flight, and how an outcome becomes an event of the state table."""
+"""An order in flight, what bars it at its turn, and how its outcome enters the state table."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
 
-from bridge_core.protocol.codes import Status
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
-from bridge_core.protocol.messages import Open, Request
+from bridge_core.protocol.messages import Modify, Open, Request
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
-from bridge_server.core.orders import OrderEvent
+from bridge_server.core.gate import stops_only
+from bridge_server.core.orders import Evidence, OrderEvent
 from bridge_server.core.ports import Executed, Lost, NotBegun, Outcome, Rejected
+from bridge_server.core.trading_state import Act, Cause, Causes, TradingState, refused_by_state
 from bridge_server.journal import OrderRow
+from bridge_server.rows import ttl_of
 from bridge_server.telling import Waiter
 
-__all__ = ["Flight", "event_of", "facts_of"]
+__all__ = ["Flight", "barred", "event_of", "facts_of"]
 
 _EVENTS: Final = {
     Status.FILLED: OrderEvent.FILL,
@@ -27,7 +32,10 @@ _EVENTS: Final = {
 
 
 class Flight(Struct, kw_only=True):
-    """An order that is not final; `called_ms` is when its broker call began (monotonic, or 0)."""
+    """An order that is not final; `called_ms` is when its broker call began (monotonic, or 0).
+
+    `held` is an outcome that the journal had no room for.
+    """
 
     row: OrderRow
     body: Request | None
@@ -35,12 +43,34 @@ class Flight(Struct, kw_only=True):
     deadline: Deadline
     waiters: list[Waiter] = []
     called_ms: int = 0
+    held: tuple[Outcome, Evidence] | None = None
     absent_since_ms: int = 0
 
     @property
     def entry_symbol(self) -> str:
         """Return the symbol whose exposure this may still raise, "" if it opens nothing."""
         return self.body.symbol if isinstance(self.body, Open) else ""
+
+
+def barred(flight: Flight, causes: Causes, modified: Mapping[int, int]) -> Refusal | None:
+    """Return what a queued entry meets at its turn: a lower state since then, or a newer MODIFY.
+
+    `modified` is the iat (UTC ms) of the last MODIFY applied to a ticket.
+    """
+    body, symbol = flight.body, flight.row.symbol
+    act, helps = Act.ENTER, False
+    if isinstance(body, Modify):
+        iat = flight.row.deadline_ms - ttl_of(flight.row)
+        if iat <= modified.get(body.ticket, 0):
+            return Refusal(ReasonCode.SUPERSEDED, value=str(iat))
+        act = Act.STOPS if stops_only(body) else Act.PRICE
+        helps = bool(Decimal(body.sl)) or not Decimal(body.old_sl)
+    elif not isinstance(body, Open):
+        return None
+    code = refused_by_state(causes.state(symbol), act, helps=helps)
+    if code is ReasonCode.REDUCE_ONLY and causes.state() is TradingState.ACTIVE:
+        return Refusal(ReasonCode.UNKNOWN_ORDER_OPEN, limit=Cause.UNKNOWN, value=symbol)
+    return Refusal(code) if code is not None else None
 
 
 def event_of(outcome: Outcome) -> OrderEvent:

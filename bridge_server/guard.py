@@ -15,6 +15,7 @@ import msgspec
 
 from bridge_core.host.clock import ClockGuard
 from bridge_core.host.keyfiles import sync_folder
+from bridge_core.host.sqlite import JournalFull
 from bridge_core.protocol import limits
 from bridge_core.protocol.views import CauseView
 from bridge_server.core.trading_state import CAUSES, Cause, Causes, RaisedCause, TradingState
@@ -23,6 +24,7 @@ from bridge_server.journal import Journal
 __all__ = ["HALTED_FILE", "Guard", "cause_views", "read_halted", "write_halted"]
 
 HALTED_FILE: Final = "halted"
+_FATAL_FILE: Final = "journal_fatal"
 _LATCHES: Final = "latches"
 
 
@@ -34,8 +36,9 @@ def read_halted(path: Path) -> tuple[TradingState, str] | None:
         return None
     except OSError:
         return TradingState.HALTED, "the halted file cannot be read"
-    word, _, reason = text.strip().partition(" ")
-    if word == TradingState.REDUCE_ONLY:
+    line = text.strip()
+    word, _, reason = line.partition(" ")
+    if word == TradingState.REDUCE_ONLY and len(line.splitlines()) == 1:
         return TradingState.REDUCE_ONLY, reason
     return TradingState.HALTED, reason
 
@@ -84,6 +87,7 @@ class Guard:
         changed: Callable[[str, str], None],
     ) -> None:
         self._path = folder / HALTED_FILE
+        self._fatal_path = folder / _FATAL_FILE
         self._journal = journal
         self._clock_guard = clock_guard
         self._changed = changed
@@ -98,11 +102,14 @@ class Guard:
         return msgspec.json.decode(raw, type=list[RaisedCause]) if raw else []
 
     def start(self, now_ms: int) -> None:
-        """Read the `halted` file and the wall clock's high water."""
+        """Read the files that outlive a journal, and the wall clock's high water."""
         found = read_halted(self._path)
         if found is not None:
             state, reason = found
             self.causes.raise_cause(Cause.OPERATOR, now_ms, reason=reason, state=state)
+        fatal = read_halted(self._fatal_path)
+        if fatal is not None:
+            self.causes.raise_cause(Cause.JOURNAL_FATAL, now_ms, reason=fatal[1])
         high_water = int(self._journal.meta("wall_high_water") or 0)
         if now_ms < high_water - limits.CLOCK_SKEW_MS_MAX:
             behind = f"the clock is {high_water - now_ms} ms behind the last run"
@@ -120,29 +127,38 @@ class Guard:
         self._changed(Cause.OPERATOR, reason)
         write_halted(self._path, held, rid, reason)
 
-    def resume(self, cause: Cause) -> bool:
-        """End a latch, inside the caller's transaction; `forget_halted` follows its commit."""
-        ended = self.causes.resume(cause)
-        if ended:
-            self.persist()
-        return ended
+    def journal_failed(self, reason: str, now_ms: int) -> None:
+        """Latch JOURNAL_FATAL in a file of its own: the journal can keep nothing any more.
 
-    def forget_halted(self, cause: Cause, reason: str) -> None:
-        """After the log record of a RESUME is durable: remove the file it leaves behind."""
+        Raises:
+            OSError: the file could not be written.
+        """
+        self.causes.raise_cause(Cause.JOURNAL_FATAL, now_ms, reason=reason)
+        write_halted(self._fatal_path, TradingState.HALTED, Cause.JOURNAL_FATAL, reason)
+
+    def resume(self, cause: Cause, reason: str) -> None:
+        """End a latch, once its log record is durable without it (`persist`): memory, then file."""
+        self.causes.resume(cause)
+        if cause is Cause.JOURNAL_FATAL:
+            remove_halted(self._fatal_path)
         if cause is Cause.OPERATOR:
             remove_halted(self._path)
         self._changed(cause, reason)
 
     def latch(self, cause: Cause, reason: str, now_ms: int) -> None:
-        """Raise a latch and keep it over restarts."""
+        """Raise a latch and keep it over restarts; a full journal keeps it as soon as it can."""
         if self.causes.raise_cause(cause, now_ms, reason=reason):
-            with self._journal.transaction():
-                self.persist()
+            try:
+                with self._journal.transaction():
+                    self.persist()
+            except JournalFull:
+                self.condition(Cause.JOURNAL_FULL, now_ms, present=True)
             self._changed(cause, reason)
 
-    def persist(self) -> None:
+    def persist(self, *, but: Cause | None = None) -> None:
         """Write the latches to the journal, inside a transaction (OPERATOR has its own file)."""
-        kept = [one for one in self.causes.latches() if one.cause is not Cause.OPERATOR]
+        left_out = (Cause.OPERATOR, but)
+        kept = [one for one in self.causes.latches() if one.cause not in left_out]
         self._journal.put_meta({_LATCHES: msgspec.json.encode(kept).decode("ascii")})
 
     def condition(

@@ -23,7 +23,7 @@ from bridge_core.protocol.operations import Lane, Op
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
 from bridge_server.context import Context
-from bridge_server.core.gate import Admitted, stops_only
+from bridge_server.core.gate import Admitted
 from bridge_server.core.orders import Evidence, OrderState, after, status_of
 from bridge_server.core.ports import (
     Lost,
@@ -31,8 +31,8 @@ from bridge_server.core.ports import (
     Outcome,
     Submission,
 )
-from bridge_server.core.trading_state import Act, Cause, refused_by_state
-from bridge_server.flight import Flight, event_of, facts_of
+from bridge_server.core.trading_state import Cause
+from bridge_server.flight import Flight, barred, event_of, facts_of
 from bridge_server.journal import Change, OrderRow
 from bridge_server.refusals import Refusals
 from bridge_server.rows import new_row, ttl_of
@@ -73,9 +73,10 @@ class Lifecycle:
                 counts[symbol] = counts.get(symbol, 0) + 1
         return counts
 
-    def queue_full(self) -> bool:
-        """Return whether another order would only wait for its own death."""
-        return len(self.reduce) + len(self.entries) >= limits.WORKER_QUEUE_MAX
+    def queue_full(self, lane: Lane) -> bool:
+        """Return whether another order of a lane would only wait for its own death."""
+        queue = self.reduce if lane is Lane.REDUCE else self.entries
+        return len(queue) >= limits.WORKER_QUEUE_MAX
 
     def find(self, rid: str) -> OrderRow | None:
         """Return the row of a request id, durable or about to be."""
@@ -101,26 +102,24 @@ class Lifecycle:
         holder = self.find_by_id(wanted) if wanted else None
         return self.refused.add(request, body, refusal, holder)
 
-    def drop_entries(self, code: ReasonCode) -> None:
-        """End every queued entry; queued reduce orders survive a halt."""
-        while self.entries:
-            self._end_queued(self.entries.popleft(), code)
+    def drop_barred(self) -> None:
+        """End what waits and may not begin any more; queued reduce orders survive a halt."""
+        for rid in tuple(self.entries):
+            flight = self.flights[rid]
+            refusal = barred(flight, self._c.guard.causes, self._modified)
+            if refusal is not None:
+                self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
 
     def abort_queued(self) -> None:
         """End everything that has not begun, at the end of this run."""
-        self.drop_entries(ReasonCode.STOPPING)
-        while self.reduce:
-            flight = self.flights.get(self.reduce[0])
-            if flight is not None and flight.row.parent:
-                self.reduce.popleft()  # a FLATTEN's child goes on after the restart
-            else:
-                self._end_queued(self.reduce.popleft(), ReasonCode.STOPPING)
+        for rid in (*self.entries, *self.reduce):
+            flight = self.flights[rid]
+            if not flight.row.parent:  # a FLATTEN's child goes on after the restart
+                stopping = NotBegun(refusal=Refusal(ReasonCode.STOPPING))
+                self.finish(flight, stopping, Evidence.SERVER)
+        self.entries.clear()
+        self.reduce.clear()
         self.reads.clear()
-
-    def _end_queued(self, rid: str, code: ReasonCode) -> None:
-        flight = self.flights.get(rid)
-        if flight is not None and flight.row.state is OrderState.ACCEPTED:
-            self.finish(flight, NotBegun(refusal=Refusal(code)), Evidence.SERVER)
 
     # --- acceptance ------------------------------------------------------------------------------
 
@@ -190,7 +189,9 @@ class Lifecycle:
                 return
 
     def _dispatch(self, flight: Flight) -> None:
-        refusal = self._too_late(flight) or self._barred(flight)
+        refusal = self._too_late(flight) or barred(
+            flight, self._c.guard.causes, self._modified
+        )
         if refusal is not None:
             self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
             return
@@ -237,26 +238,11 @@ class Lifecycle:
             return None
         return Refusal(ReasonCode.EXPIRED, value=str(wall_ms - flight.row.deadline_ms))
 
-    def _barred(self, flight: Flight) -> Refusal | None:
-        # What a queued entry meets at its turn: a halt since then, or a newer MODIFY.
-        body = flight.body
-        if isinstance(body, Modify):
-            iat = flight.row.deadline_ms - ttl_of(flight.row)
-            if iat <= self._modified.get(body.ticket, 0):
-                return Refusal(ReasonCode.SUPERSEDED, value=str(iat))
-        if not isinstance(body, Open | Modify):
-            return None
-        act = Act.ENTER
-        if isinstance(body, Modify):
-            act = Act.STOPS if stops_only(body) else Act.PRICE
-        code = refused_by_state(self._c.guard.causes.state(), act, helps=act is Act.STOPS)
-        return Refusal(code) if code is not None else None
-
     # --- outcomes ----------------------------------------------------------------------------
 
     def on_ran(self, ran: Ran) -> None:
         """Take an outcome from the worker."""
-        self._c.snapshot = ran.snapshot
+        self._c.snapshot = ran.snapshot or self._c.snapshot
         self.busy, self.calling = False, ""
         flight = self.flights.get(ran.rid)
         if flight is not None:
@@ -290,15 +276,26 @@ class Lifecycle:
             reply = self.tell.make_reply(row) if view.final else None
             moved.append(self._c.journal.change(row, change, reply))
 
-        if not self.commit(work, may_use_reserve=True):
-            # The outcome is known and cannot be kept: only a stop is honest now.
-            raise JournalFull("JOURNAL_FULL", f"rid={row.rid}")
-        self.refused.clear()
-        flight.row = moved[-1]
+        if self.commit(work, may_use_reserve=True):
+            self.refused.clear()
+            flight.row, flight.held = moved[-1], None
+        elif row.state is OrderState.ACCEPTED and not row.parent:
+            # Nothing was sent and nothing will be, whatever the disk takes: a restart says so too.
+            flight.row = self.refused.keep(row, change)
+        else:
+            flight.held = (outcome, evidence)  # `tick` tries again; until then it is PENDING
+            return
+        if row.state is OrderState.ACCEPTED:
+            self._unqueue(row.rid)
         if state is OrderState.UNKNOWN:
             self._lost(flight, outcome)
         else:
             self._ended(flight)
+
+    def _unqueue(self, rid: str) -> None:
+        for queue in (self.reduce, self.entries):
+            if rid in queue:
+                queue.remove(rid)
 
     def _ended(self, flight: Flight) -> None:
         row = flight.row
@@ -351,7 +348,9 @@ class Lifecycle:
         """Send what is due: PENDING, EXPIRED of the queued, UNKNOWN of a call without an answer."""
         mono_ms = self._c.clock.mono_ms()
         for flight in list(self.flights.values()):
-            if flight.row.state is OrderState.ACCEPTED and self._too_late(flight) is not None:
+            if flight.held is not None:
+                self.finish(flight, *flight.held)
+            elif flight.row.state is OrderState.ACCEPTED and self._too_late(flight) is not None:
                 self._expire(flight)
                 continue
             due = [one for one in flight.waiters if mono_ms >= one.pending_at_ms]

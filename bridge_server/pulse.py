@@ -24,6 +24,10 @@ class Pulse:
         self._terminal = Hop("server to terminal", now_wall, now_mono)
         self._journal = Hop("journal", now_wall, now_mono)
         self.hops = [self._terminal, self._journal]
+        self._terminal_up = True
+        self._sockets = Hop("connector to server", now_wall, now_mono)
+        self._sockets_why = ""
+        self.hops.append(self._sockets)
         self._beat_ms = 0
         self._self_test_ms = now_mono + limits.SELF_TEST_PERIOD_MS
 
@@ -33,12 +37,14 @@ class Pulse:
             return
         self._beat_ms = mono_ms
         shot = self._c.snapshot
-        self.terminal(up=shot is not None and shot.connected)
+        self.terminal(up=self._terminal_up and shot is not None and shot.connected)
         full = self._c.guard.causes.get(Cause.JOURNAL_FULL) is not None
         if full:
             self._admin.try_reserve(now_ms)
         why = "its disk is full" if full else ""
         self._journal.observe("degraded" if full else "up", why, now_ms, mono_ms)
+        state = "degraded" if self._sockets_why else "up"
+        self._sockets.observe(state, self._sockets_why, now_ms, mono_ms)
         self._c.publisher.heartbeat(self._c.guard.causes.state(), now_ms)
         if mono_ms >= self._self_test_ms:
             self._self_test_ms = mono_ms + limits.SELF_TEST_PERIOD_MS
@@ -46,7 +52,11 @@ class Pulse:
             self._admin.keep_high_water(now_ms)
 
     def terminal(self, *, up: bool) -> None:
-        """Take a look at the hop to the terminal; a call that does not end degrades it."""
+        """Take a look at the hop to the terminal; a call that does not end degrades it.
+
+        It stays down until the backend shows something again.
+        """
+        self._terminal_up = up
         now_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
         state, why = ("up" if up else "down"), ""
         running_ms = self._c.worker.terminal_ms()
@@ -58,6 +68,8 @@ class Pulse:
 
     def _self_test(self) -> None:
         if self._c.transport.self_test():
+            self._sockets_why = ""
             return
+        self._sockets_why = "the self-test failed: strangers may get in, or nobody can"
         log_event(self._c.log, "error", "self_test_failed", fix="restart the server")
         self._c.count("self_test_failed")

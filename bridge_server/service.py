@@ -15,7 +15,7 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Fence, Heartbeat, Open, Query, Request, Stop
-from bridge_core.protocol.operations import Op, ReplayClass
+from bridge_core.protocol.operations import Lane, Op, ReplayClass
 from bridge_core.protocol.replies import OrderView, StatusReply
 from bridge_core.protocol.signing import Frames, request_hash
 from bridge_core.protocol.views import Reply
@@ -119,7 +119,7 @@ class Service:
             incoming.frames, incoming.user_id, self._c.sets, self._c.settings.account, now_ms
         )
         if isinstance(request, Drop):
-            self._drop(request, incoming.user_id, now_ms)
+            self._drop(request, incoming.user_id, mono_ms)
             return
         token = request.token
         subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
@@ -131,7 +131,7 @@ class Service:
             return
         if self._known(request, waiter):
             return
-        verdict = judge(request, self._conditions(now_ms, mono_ms))
+        verdict = judge(request, self._conditions(request.spec.lane, now_ms, mono_ms))
         if isinstance(verdict, Refusal):
             self._refuse(request, waiter, verdict)
             return
@@ -142,7 +142,7 @@ class Service:
                 return
         self._do(request, verdict, waiter)
 
-    def _conditions(self, now_ms: int, mono_ms: int) -> Conditions:
+    def _conditions(self, lane: Lane, now_ms: int, mono_ms: int) -> Conditions:
         settings, shot = self._c.settings, self._c.snapshot
         desk = None
         if shot is not None:
@@ -163,13 +163,13 @@ class Service:
             desk=desk,
             buckets=self._buckets,
             stopping=self._stopping.is_set(),
-            queue_full=self.orders.queue_full(),
+            queue_full=self.orders.queue_full(lane),
             id_taken=lambda wanted: self.orders.find_by_id(wanted) is not None,
         )
 
-    def _drop(self, why: Drop, user_id: bytes, now_ms: int) -> None:
+    def _drop(self, why: Drop, user_id: bytes, mono_ms: int) -> None:
         total = self._c.count(f"dropped_{why}")
-        suppressed = self._quiet.allow(why, now_ms)
+        suppressed = self._quiet.allow(why, mono_ms)
         if suppressed is not None:
             log_event(
                 self._c.log, "warning", "dropped", why=why, total=total, suppressed=suppressed,
@@ -212,13 +212,25 @@ class Service:
                 view = OrderView(rid=request.token.rid, op=request.op, code=refusal.code)
                 self.orders.tell.answer(waiter, Status.UNKNOWN, refusal.code, view)
                 return
-            row = self.orders.refuse(request, refusal)
-            self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
+            self._deny_order(request, waiter, refusal)
             return
         now_ms = self._c.clock.wall_ms()
         reply = self._c.replier.refusal(waiter.subject, Status.DENIED, refusal, now_ms)
         if reply is not None:
             self._c.transport.send(waiter.route, reply)
+
+    def _deny_order(self, request: Admitted, waiter: Waiter, refusal: Refusal) -> None:
+        row = self.orders.find(request.token.rid)
+        if row is None:
+            row = self.orders.refuse(request, refusal)
+        elif row.req_hash != waiter.subject.req_hash or not row.reply_token:
+            # Somebody without the scope for it names a rid of ours: its row stays as it is.
+            view = OrderView(
+                rid=row.rid, status=Status.DENIED, code=refusal.code, final=True, by="server"
+            )
+            self.orders.tell.answer(waiter, Status.DENIED, refusal.code, view)
+            return
+        self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
 
     # --- what each operation does ----------------------------------------------------------------
 
@@ -235,8 +247,8 @@ class Service:
         elif op in (Op.HALT, Op.REDUCE_ONLY):
             self._stop(request, body, waiter)
         elif isinstance(body, Fence):
-            view = self.settlement.fence(body, request.token.kid)
-            self._tell(waiter, StatusReply(order=view))
+            found = self.settlement.fence(body, request.token.kid)
+            self._tell(waiter, found if isinstance(found, Refusal) else StatusReply(order=found))
         elif isinstance(body, Heartbeat):
             self._heartbeat(request, body, waiter)
         elif isinstance(body, Open):
@@ -284,6 +296,9 @@ class Service:
         self._tell(waiter, self._answers.state_reply())
 
     def _read(self, waiter: Waiter, op: Op, job: CheckJob | HistoryJob) -> None:
+        if len(self.orders.reads) >= limits.WORKER_QUEUE_MAX:
+            self._tell(waiter, Refusal(ReasonCode.BUSY, limit=str(limits.WORKER_QUEUE_MAX)))
+            return
         self._reads[job.rid] = (waiter, op)
         self.orders.reads.append(job)
         self.orders.dispatch_next()

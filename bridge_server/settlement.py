@@ -74,7 +74,9 @@ class Settlement:
         for row in rows:
             self._orders.flights[row.rid] = self._flight_of(row)
         for row in rows:
-            flight = self._orders.flights[row.rid]
+            flight = self._orders.flights.get(row.rid)
+            if flight is None:
+                continue  # a parent that its last child has ended meanwhile
             if row.parent:
                 self._flattener.recover_child(flight)
             elif row.state is OrderState.ACCEPTED:
@@ -118,12 +120,13 @@ class Settlement:
         ]
 
     def _ask_scan(self) -> None:
-        since = [flight.row.accepted_ms for flight in self._unknown()]
+        # A fenced rid may have run long before its FENCE came: its row's deadline is its own iat.
+        since = [min(one.row.accepted_ms, one.row.deadline_ms) for one in self._unknown()]
         since += [row.accepted_ms for row in self._c.journal.working()] if self._recovering else []
         self._scanning = True
         self._scan_due_ms = None
         oldest = min(since, default=self._c.clock.wall_ms())
-        self._orders.reads.appendleft(ScanJob(oldest - _LOOK_BACK_MS))
+        self._orders.reads.appendleft(ScanJob(max(0, oldest - _LOOK_BACK_MS)))
         self._orders.dispatch_next()
 
     def tick(self) -> None:
@@ -143,13 +146,10 @@ class Settlement:
         if scan is not None:
             for flight in self._unknown():
                 self._judge(flight, scan)
-            if self._recovering:
-                self._follow_working(scan)
-                if scan.complete:
-                    self._recovering = False
-                    self._c.guard.condition(
-                        Cause.RECOVERING, self._c.clock.wall_ms(), present=False
-                    )
+            self._follow_working(scan)
+            if self._recovering and scan.complete:
+                self._recovering = False
+                self._c.guard.condition(Cause.RECOVERING, self._c.clock.wall_ms(), present=False)
         if self._unknown() or self._recovering:
             self._scan_due_ms = self._c.clock.mono_ms() + self._pause_ms()
         self._orders.dispatch_next()
@@ -173,7 +173,7 @@ class Settlement:
             if not found_now:
                 return
             found = absent()
-            self._absent_magics |= {row.magic}
+            self._absent_magics |= {row.magic} - {0}  # 0 is a fenced rid's, and a hand-made trade's
         log_event(self._c.log, "info", "order_settled", rid=row.rid, evidence=found.evidence)
         outcome = found.outcome
         fenced = flight.body is None and isinstance(outcome, NotBegun)
@@ -232,14 +232,15 @@ class Settlement:
 
     # --- FENCE -------------------------------------------------------------------------------
 
-    def fence(self, fence: Fence, kid: str) -> OrderView:
+    def fence(self, fence: Fence, kid: str) -> OrderView | Refusal:
         """Make sure that a rid never runs, or tell what it did; returns the order as it stands.
 
-        DENIED is final. UNKNOWN means: too late, or the broker's records are still being read.
+        DENIED is final. PENDING and UNKNOWN mean: too late, or the broker's records are still
+        being read. A Refusal says nothing about the order.
         """
         row = self._orders.find(fence.rid)
         if row is None:
-            return self._plant(fence, kid).view
+            return self._plant(fence, kid)
         flight = self._orders.flights.get(fence.rid)
         if flight is not None and row.state is OrderState.ACCEPTED:
             refusal = Refusal(ReasonCode.FENCED)
@@ -247,7 +248,7 @@ class Settlement:
             return flight.row.view
         return row.view
 
-    def _plant(self, fence: Fence, kid: str) -> OrderRow:
+    def _plant(self, fence: Fence, kid: str) -> OrderView | Refusal:
         # A tombstone: no late copy can pass it. For an earlier run the row itself may have been
         # lost, so only the broker's records can tell; until then it is UNKNOWN.
         now_ms = self._c.clock.wall_ms()
@@ -283,14 +284,14 @@ class Settlement:
             lambda: self._c.journal.insert(row, "FENCE", {"by": "server"}), may_use_reserve=True
         )
         if not planted:
-            row.view = msgspec.structs.replace(
-                view, status=Status.UNKNOWN, code=ReasonCode.JOURNAL_FULL, final=False
-            )
-            return row
+            return Refusal(ReasonCode.JOURNAL_FULL)
         if not current:
             self._orders.flights[row.rid] = self._flight_of(row)
+            self._c.guard.condition(
+                Cause.UNKNOWN, now_ms, present=True, symbol=row.symbol, reason=f"order {row.rid}"
+            )
             self._scan_due_ms = self._c.clock.mono_ms()
-        return row
+        return view
 
     # --- SETTLE ------------------------------------------------------------------------------
 
@@ -299,6 +300,8 @@ class Settlement:
         flight = self._orders.flights.get(word.rid)
         if flight is None or flight.row.state is not OrderState.UNKNOWN:
             return Refusal(ReasonCode.SETTLE_REFUSED, limit="UNKNOWN", value=self._state_of(word))
+        if word.rid == self._orders.calling:
+            return Refusal(ReasonCode.SETTLE_REFUSED, limit="call", value="it has not ended")
         seen = self._seen(flight)
         if seen is not None:
             return Refusal(ReasonCode.SETTLE_REFUSED, limit="evidence", value=seen)

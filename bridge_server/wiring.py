@@ -71,13 +71,16 @@ def build_server(
     *,
     debug: bool = False,
     make_backend: BackendMaker = build_backend,
+    clock: Clock | None = None,
 ) -> Server:
     """Return a server that listens already; `base` is the configuration's folder.
+
+    Without a clock it is this machine's.
 
     Raises:
         ConfigError: keys, journal, sockets, self-test or backend do not allow a start.
     """
-    clock = SystemClock()
+    clock = clock if clock is not None else SystemClock()
     state = base / settings.state
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = setup_logging("ztb-server", file=base / settings.log, debug=debug)

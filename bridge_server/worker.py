@@ -13,10 +13,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge_core.protocol.codes import Refusal
+from bridge_core.protocol.codes import Refusal, Status
 from bridge_core.protocol.errors import BridgeError
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Open
+from bridge_server.core import ports
 from bridge_server.core.ports import (
     Backend,
     Deal,
@@ -80,11 +81,11 @@ class Failed(Struct, frozen=True):
 
 
 class Executed(Struct, frozen=True):
-    """An order's outcome; `took_ms` is the time inside the backend."""
+    """An order's outcome; `took_ms` is the time inside the backend; no snapshot if that failed."""
 
     rid: str
     outcome: Outcome
-    snapshot: Snapshot
+    snapshot: Snapshot | None
     took_ms: float
 
 
@@ -237,4 +238,20 @@ class Worker:
         except Exception as error:  # noqa: BLE001  it may have reached the broker: nobody knows
             outcome = Lost(cause=type(error).__name__)
         took_ms = (time.perf_counter() - begun) * 1000
-        return Executed(submission.rid, outcome, self._backend.snapshot(), took_ms)
+        if not _is_listed(outcome):
+            outcome = Lost(cause="an answer that nobody listed")
+        try:
+            snapshot = self._backend.snapshot()
+        except Exception:  # noqa: BLE001  the pump will say so; the outcome must not be lost with it
+            snapshot = None
+        return Executed(submission.rid, outcome, snapshot, took_ms)
+
+
+_LISTED: Final = frozenset({Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE})
+
+
+def _is_listed(outcome: object) -> bool:
+    # The types forbid anything else; a backend's bug must still not leave an order in the air.
+    if isinstance(outcome, ports.Executed):
+        return outcome.status in _LISTED
+    return isinstance(outcome, ports.Rejected | ports.NotBegun | Lost)

@@ -171,9 +171,15 @@ def order_states() -> str:
     edges: dict[tuple[OrderState, OrderState], list[str]] = {}
     for (source, event), target in TRANSITIONS.items():
         edges.setdefault((source, target), []).append(event.value)
-    starts = [OrderState.ACCEPTED, OrderState.DISPATCHING, OrderState.DENIED]
+    starts = {
+        OrderState.ACCEPTED: "queued",
+        OrderState.DISPATCHING: "nothing waits",
+        OrderState.DENIED: "refused, or FENCE of an unseen rid",
+        OrderState.UNKNOWN: "FENCE of an unseen rid of an earlier incarnation",
+        OrderState.DONE: "RESUME, SETTLE",
+    }
     diagram = ["```mermaid", "stateDiagram-v2"]
-    diagram += [f"    [*] --> {state}" for state in starts]
+    diagram += [f"    [*] --> {state}: {when}" for state, when in starts.items()]
     diagram += [
         f"    {source} --> {target}: {', '.join(names)}"
         for (source, target), names in edges.items()

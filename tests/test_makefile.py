@@ -29,10 +29,11 @@ def run_make(folder: Path, target: str, *, python: str | None, manager: str | No
         found = shutil.which(name)
         assert found is not None
         (tools / name).symlink_to(found)
-    for name, text in (("python3", python), (manager, "#!/bin/sh\nexit 0\n")):
-        if name is not None and text is not None:
-            (tools / name).write_text(text)
-            (tools / name).chmod(0o755)
+    programs = {"python3": python, manager or "none": "#!/bin/sh\nexit 0\n"}
+    for program, text in programs.items():
+        if text is not None:
+            (tools / program).write_text(text)
+            (tools / program).chmod(0o755)
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copy(ROOT / "pyproject.toml", folder)
     make = shutil.which("make")

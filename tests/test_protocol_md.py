@@ -59,6 +59,18 @@ def _text(path: Path) -> str:
     return re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
 
 
+def test_causes_are_called_reserved_exactly_while_nothing_raises_them() -> None:
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "bridge_server").rglob("*.py")
+        if path.name != "trading_state.py"
+    )
+    listed = re.search(r"their names are reserved: ([A-Z_\s]+)\.", TEXT)
+    assert listed is not None
+    silent = {cause.value for cause in Cause if not re.search(rf"Cause\.{cause}\b", code)}
+    assert set(listed[1].split()) == silent
+
+
 def test_nothing_cites_a_page_that_is_not_here() -> None:
     tests = sorted((ROOT / "tests").rglob("*.py"))
     pages = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]

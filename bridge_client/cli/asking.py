@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from bridge_client.result import from_view
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import GENESIS, ChainFault, Head, Record, verify_range
 from bridge_core.protocol.errors import RemoteProtocolError
-from bridge_core.protocol.messages import GetRange, GetStatus, Request
+from bridge_core.protocol.messages import Fence, GetRange, GetStatus, Request
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import HelloReply, LogPage, LogRow, OrderView, StatusReply
 
 if TYPE_CHECKING:
+    from bridge_client.cli.journals import LocalOrder
     from bridge_client.connector import Connector
-
+    from bridge_client.result import OrderResult
     from bridge_client.witness import Offset
 
 __all__ = [
-    "NumberedRecord", "Walk", "ask", "find_order", "hello_of", "log_size", "offset_of",
-    "read_records", "records_of", "walk",
+    "NumberedRecord", "Walk", "accept_log", "ask", "fence_unseen", "find_order", "hello_of",
+    "log_size", "offset_of", "read_records", "records_of", "walk",
 ]  # fmt: skip
 
 _TIMEOUT_S: Final = 5.0
@@ -60,6 +62,17 @@ def find_order(bridge: Connector, order: str) -> OrderView:
     by_rid = _RID.match(order) is not None
     body = GetStatus(rid=order if by_rid else "", client_order_id="" if by_rid else order)
     return ask(bridge, Op.GET_STATUS, body, StatusReply).order
+
+
+def fence_unseen(bridge: Connector, row: LocalOrder) -> OrderResult:
+    """Fence an order that was signed here and that the server never saw.
+
+    Raises:
+        BridgeError: the server refused the FENCE; its subject is as unknown as before.
+    """
+    symbol = bridge._to_broker(row.view.symbol)  # noqa: SLF001  (one distribution)
+    body = Fence(rid=row.rid, inc=row.inc, iat=row.iat, symbol=symbol)
+    return from_view(ask(bridge, Op.FENCE, body, StatusReply).order, bridge._to_user)  # noqa: SLF001
 
 
 def _page(bridge: Connector, first: int, count: int) -> LogPage:
@@ -152,3 +165,10 @@ def hello_of(bridge: Connector) -> HelloReply | None:
 def offset_of(bridge: Connector) -> Offset | None:
     """Return the server's clock minus this machine's, None before the first signed reply."""
     return bridge._link.offset()  # noqa: SLF001  (one distribution)
+
+
+def accept_log(bridge: Connector) -> None:
+    """Make a client's witness start anew from what the server shows now."""
+    desk = bridge._desk  # noqa: SLF001  (one distribution)
+    if desk is not None:
+        desk.accept_log()

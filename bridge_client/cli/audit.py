@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from bridge_client.cli.asking import log_size, read_records, walk
+from bridge_client.cli.asking import accept_log, log_size, read_records, walk
 from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit
-from bridge_client.cli.journals import Remembered, remembered
+from bridge_client.cli.journals import Remembered, clients_of, remembered
 from bridge_client.cli.output import Answer, moment
 from bridge_client.cli.places import place_of, querying
 from bridge_client.cli.stopping import operator_place, show_state
+from bridge_client.connector import Connector
+from bridge_core.protocol.codes import Status
 
 if TYPE_CHECKING:
-    from bridge_client.connector import Connector
 
     from bridge_client.cli.main import Context
     from bridge_core.protocol.chain import Head
@@ -72,7 +74,7 @@ def verdict(bridge: Connector, memories: list[Remembered]) -> tuple[Head, list[s
 def verify(ctx: Context) -> Answer:
     """Pull the record, recompute the chain, compare with every remembered head."""
     place = place_of(ctx.args)
-    memories = remembered(place.path.parent / place.settings.state)
+    memories = remembered(place.state)
     with querying(ctx, place) as bridge:
         head, wrong = verdict(bridge, memories)
     pairs = sum(len(memory.pairs) for memory in memories)
@@ -101,6 +103,17 @@ def accept(ctx: Context) -> Answer:
     operator = operator_place(args.operator)
     what = f"accept the server's record as it is now, for every client of {place.path}"
     confirm(ctx, operator, what, alias=True)
-    with querying(ctx, operator) as bridge:
+    with ExitStack() as stack:
+        # Every client's journal first: a strategy that still runs keeps its own and is named.
+        clients = [
+            stack.enter_context(Connector.from_config(place.path, client=name))
+            for name in clients_of(place.state)
+        ]
+        for client in clients:
+            client.connect()
+        bridge = stack.enter_context(querying(ctx, operator))
         result = bridge.resume("LOG_FORK", args.reason)
+        if result.status == Status.DONE:
+            for client in clients:
+                accept_log(client)
     return show_state(ctx, result)

@@ -42,7 +42,7 @@ def hello(patient: Patient) -> Finding:
     if patient.bridge is None:
         return skip("no usable configuration or keys")
     try:
-        patient.bridge.ping(timeout=_CONNECT_S)
+        patient.bridge.connect(timeout=_CONNECT_S)
         patient.hello = hello_of(patient.bridge)
     except BridgeError as error:
         return fail(

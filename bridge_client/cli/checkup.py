@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from bridge_client.connector import Connector
-
     from bridge_client.settings import ConnectorSettings
     from bridge_client.views import Health
     from bridge_core.host.bundles import Bundle

@@ -94,8 +94,16 @@ COMMANDS: Final[tuple[Command, ...]] = (
         arg("--out", default=".", metavar="DIR", help="where to make the folder (here)"),
         arg("--port", type=port, metavar="P", help="P requests, P+1 events (first free from 5555)"),
     ), "ztb init demo --symbol EURUSD --max-volume 0.01"),
-    Command("demo", _START, "watch a paper account trade: server, strategy, kill switch",
-            "demo:run"),
+    Command("demo", _START, "watch a paper account trade, be attacked and killed; judge it",
+            "demo:run", (
+        arg("--prices", metavar="FILE",
+            help="MetaTrader's export or time,bid,ask rows (the ECB's reference rates)"),
+        arg("--seed", type=count, default=1, metavar="N", help="decides all that varies (1)"),
+        arg("--fixings", type=count, default=1500, metavar="N",
+            help="how many of the newest prices, at least 40 (1500)"),
+        arg("--rate", type=count, default=60, metavar="N", help="prices a second at most (60)"),
+        arg("--keep", action="store_true", help="keep the account's folder afterwards"),
+    ), "ztb demo --prices EURUSD_H1.csv"),
     Command("doctor", _START, "check everything between here and the broker; one fix each",
             "doctor:run"),
     Command("ping", _START, "measure each hop and the clock offset", "ping:run", (
@@ -144,7 +152,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         arg("--volume", type=decimal_text, metavar="LOTS", help="lots to close (all of it)"),
         _YES,
     )),
-    Command("close-all", _TRADE, "close every position, one order each", "orders:close_all", (
+    Command("close-all", _TRADE, "close every position, as one order", "orders:close_all", (
         arg("--symbol", metavar="SYMBOL", help="only this symbol"), _YES,
     )),
     Command("modify", _TRADE, "change sl and tp, or a pending order's price", "orders:modify", (

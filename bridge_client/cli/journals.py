@@ -14,7 +14,9 @@ from bridge_core.host.sqlite import Connection, journal_errors, open_database
 from bridge_core.protocol.chain import Head
 from bridge_core.protocol.replies import OrderView, decode_reply
 
-__all__ = ["LocalOrder", "Remembered", "local_orders", "remembered", "unfinished"]
+__all__ = [
+    "LocalOrder", "Remembered", "clients_of", "local_orders", "remembered", "unfinished",
+]  # fmt: skip
 
 
 class LocalOrder(NamedTuple):
@@ -63,7 +65,7 @@ _OPEN: Final = """SELECT rid, client_order_id, op, inc, iat, deadline_ms, sent_m
 
 def _orders(state: Path, query: str, *values: str) -> list[LocalOrder]:
     return [
-        LocalOrder(client, *row[:-2], over=bool(row[-2]), view=decode_reply(OrderView, row[-1]))
+        LocalOrder(client, *row[:-2], bool(row[-2]), decode_reply(OrderView, row[-1]))
         for client, connection in _journals(state)
         for row in connection.execute(query, values)
     ]
@@ -106,3 +108,8 @@ def remembered(state: Path) -> list[Remembered]:
         )
         for client, connection in _journals(state)
     ]
+
+
+def clients_of(state: Path) -> list[str]:
+    """Return the names of the clients that have a journal here."""
+    return [client for client, _ in _journals(state)]

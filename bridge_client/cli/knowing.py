@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import time
 from typing import TYPE_CHECKING, Final
 
-from bridge_client.cli.exits import Exit
+from bridge_client.cli.asking import fence_unseen
+from bridge_client.cli.exits import Exit, exit_of_outcome
+from bridge_client.cli.journals import local_orders, unfinished
 from bridge_client.cli.orders import show_result, when
 from bridge_client.cli.output import Answer
-from bridge_client.cli.places import querying
+from bridge_client.cli.places import place_of, querying
+from bridge_core.protocol.codes import Status
+from bridge_core.protocol.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "account", "fence", "history", "pending", "positions", "quote", "status", "symbols", "wait",
 ]  # fmt: skip
-
-_RID: Final = re.compile(r"\A[0-9a-f]{32}\Z")
-
 
 def _cell(fact: Fact, name: str) -> object:
     """Return a field as it was signed, where it was."""
@@ -120,19 +121,44 @@ def status(ctx: Context) -> Answer:
 
 
 def wait(ctx: Context) -> Answer:
-    """Wait until one order, or every unfinished one, is final."""
-    with querying(ctx) as bridge:
-        result = bridge.wait(ctx.args.order, timeout=ctx.args.timeout)
-    return show_result(ctx.out, result)
+    """Wait until one order, or every order unfinished on this machine, is final."""
+    args = ctx.args
+    place = place_of(args)
+    orders = [args.order] if args.order else [row.rid for row in unfinished(place.state)]
+    if not orders:
+        ctx.out.say("no order of this machine is unfinished")
+    until = time.monotonic() + args.timeout
+    with querying(ctx, place) as bridge:
+        results = [bridge.wait(one, max(0.0, until - time.monotonic())) for one in orders]
+    answers = [show_result(ctx.out, result) for result in results]
+    if args.order:
+        return answers[0]
+    # UNKNOWN first: it forbids a retry.
+    codes = [answer.exit for answer in answers]
+    worst = Exit.UNKNOWN if Exit.UNKNOWN in codes else max(codes, default=Exit.OK)
+    return Answer(worst, {"results": results})
 
 
 def fence(ctx: Context) -> Answer:
-    """Make sure that an order never runs; say what became of it."""
-    with querying(ctx) as bridge:
-        result = bridge.fence(ctx.args.order)
-    answer = show_result(ctx.out, result)
-    dead = answer.exit == Exit.DENIED
+    """Make sure that an order never runs; 0 means dead, 1 that it ran, 4 not known yet."""
+    order = ctx.args.order
+    place = place_of(ctx.args)
+    with querying(ctx, place) as bridge:
+        try:
+            result = bridge.fence(order)
+        except LocalProtocolError as error:
+            # The server never saw it; what was signed here says which incarnation to fence.
+            rows = local_orders(place.state, order)
+            if error.code != "NOT_OURS" or not rows:
+                raise
+            result = fence_unseen(bridge, rows[0])
+    ctx.out.line(str(result))
+    outcome = exit_of_outcome(result.status, result.code, result.by)
+    dead = result.status in (Status.DENIED, Status.REJECTED)
     if dead:
         ctx.out.say("it is dead: no late copy of it can run")
-    # DENIED is what a fence is for.
-    return Answer(Exit.OK, {**answer.data, "dead": True}) if dead else answer
+        return Answer(Exit.OK, {"result": result, "dead": True})
+    ran = outcome == Exit.OK
+    if ran:
+        ctx.out.say("it was too late: it ran")
+    return Answer(Exit.REJECTED if ran else Exit.UNKNOWN, {"result": result, "dead": False})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from bridge_client.cli.exits import Exit, exit_of_error
 from bridge_client.cli.output import Answer, Console
 from bridge_client.cli.parser import parse, resolve
-from bridge_core.protocol.errors import BridgeError, ConfigError
+from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
 
 if TYPE_CHECKING:
     from bridge_client.cli.commands import Command
@@ -99,16 +99,18 @@ def _failed(command: Command | None, error: BridgeError, out: Console) -> int:
     """Say what ended the command: one line for people, one object for programs."""
     name = command.name if command is not None else ""
     code = _exit_of(command, error)
-    detail = error.detail or error.code
-    out.warn(f"ztb{' ' + name if name else ''}: {detail}" + _hint(error))
+    out.warn(f"ztb{' ' + name if name else ''}: {_sentence(error)}")
     told = {"error": {"code": error.code, "detail": error.detail}}
     return out.finish(name, Answer(code, told))
 
 
-def _hint(error: BridgeError) -> str:
+def _sentence(error: BridgeError) -> str:
     from bridge_core.protocol.codes import CODES  # noqa: PLC0415  (only a failure needs it)
 
+    detail = error.detail or error.code
+    if isinstance(error, TransportError):
+        return f"the server did not answer ({detail}): start it, or let `ztb doctor` find out why"
     info = next((info for code, info in CODES.items() if code == error.code), None)
     if info is None:
-        return ""
-    return f" ({error.code}: {info.meaning}; {info.fix})"
+        return detail
+    return f"{error}: {info.meaning}; {info.fix}"

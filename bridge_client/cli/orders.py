@@ -12,16 +12,19 @@ from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import place_of, querying, trading
+from bridge_core.protocol.codes import CODES, ReasonCode
 
 if TYPE_CHECKING:
-    from bridge_client.connector import Connector
-
     from bridge_client.cli.main import Context
     from bridge_client.cli.output import Console
     from bridge_client.cli.parser import Parsed
+    from bridge_client.connector import Connector
     from bridge_client.result import OrderResult
 
-__all__ = ["cancel", "check", "close", "close_all", "modify", "order", "show_result", "when"]
+__all__ = [
+    "cancel", "check", "close", "close_all", "modify", "order", "say_code", "show_result",
+    "when",
+]  # fmt: skip
 
 
 def when(ms: int | None) -> datetime | None:
@@ -31,23 +34,26 @@ def when(ms: int | None) -> datetime | None:
 
 def show_result(out: Console, result: OrderResult) -> Answer:
     """Print one order's line and return its answer."""
-    from bridge_core.protocol.codes import CODES, ReasonCode  # noqa: PLC0415  (light start)
-
     out.line(str(result))
     code = exit_of_outcome(result.status, result.code, result.by)
     if code == Exit.UNKNOWN:
-        out.say(f"not known yet; before anything else: ztb wait {result.client_order_id}")
-    elif code != Exit.OK and result.code in set(ReasonCode):
-        info = CODES[ReasonCode(result.code)]
-        out.say(f"{info.meaning}: {info.fix}")
+        name = result.client_order_id or result.rid
+        out.say(f"not known yet; before anything else: ztb wait {name}")
+    elif code != Exit.OK:
+        say_code(out, result.code)
+    if result.children:
+        out.table(
+            ("TICKET", "OP", "STATUS", "CODE"),
+            [(child.ticket, child.op, child.status, child.code) for child in result.children],
+        )
     return Answer(code, {"result": result})
 
 
-def _worst(results: list[OrderResult]) -> int:
-    codes = {int(exit_of_outcome(one.status, one.code, one.by)) for one in results}
-    # UNKNOWN first: it forbids a retry. Then what needs a person.
-    order = (Exit.UNKNOWN, Exit.DENIED, Exit.NOTHING_SENT, Exit.REJECTED)
-    return next((int(code) for code in order if code in codes), int(Exit.OK))
+def say_code(out: Console, code: str) -> None:
+    """Say in words what a reason code means and what to do about it."""
+    info = CODES.get(ReasonCode(code)) if code in set(ReasonCode) else None
+    if info is not None and code != ReasonCode.NONE:
+        out.say(f"{info.meaning}; {info.fix}")
 
 
 def _prices(args: Parsed) -> str:
@@ -133,17 +139,13 @@ def close(ctx: Context) -> Answer:
 
 
 def close_all(ctx: Context) -> Answer:
-    """Close every position, one signed order each."""
+    """Close every position, as one signed order."""
     place = place_of(ctx.args)
     symbol = ctx.args.symbol
     confirm(ctx, place, f"close all positions{f' of {symbol}' if symbol else ''}", alias=True)
     with trading(place) as bridge:
-        results = list(bridge.close_all(symbol))
-    if not results:
-        ctx.out.say("there is no open position")
-    for result in results:
-        ctx.out.line(f"{result.ticket} {result}")
-    return Answer(_worst(results), {"results": results})
+        result = bridge.close_all(symbol)
+    return show_result(ctx.out, result)
 
 
 def modify(ctx: Context) -> Answer:

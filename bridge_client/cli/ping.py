@@ -13,9 +13,8 @@ from bridge_client.cli.places import querying
 from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
 
 if TYPE_CHECKING:
-    from bridge_client.connector import Connector
-
     from bridge_client.cli.main import Context
+    from bridge_client.connector import Connector
     from bridge_client.views import Ping
 
 __all__ = ["run", "spread"]
@@ -60,7 +59,7 @@ def run(ctx: Context) -> Answer:
     if errors:
         worst = errors[-1]
         data["error"] = {"code": worst.code, "detail": worst.detail}
-        ctx.out.warn(f"{len(errors)} of {args.count} not answered: {worst}")
+        ctx.out.warn(f"{len(errors)} not answered: {worst.detail or worst.code}")
     return Answer(_exit(errors), data)
 
 
@@ -84,4 +83,7 @@ def _collect(
 def _exit(errors: Sequence[BridgeError]) -> int:
     if not errors:
         return Exit.OK
-    return NO_ANSWER if isinstance(errors[-1], TransportError) else REFUSED
+    last = errors[-1]
+    # A refused CURVE key is an answer too: the transport says so in words.
+    silent = isinstance(last, TransportError) and "refused our key" not in last.detail
+    return NO_ANSWER if silent else REFUSED

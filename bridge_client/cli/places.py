@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bridge_client.connector import Connector
-
 from bridge_client.cli.exits import UsageError
+from bridge_client.connector import Connector
 from bridge_client.settings import ConnectorSettings, load_settings
 from bridge_core.protocol.errors import ConfigError
 
@@ -34,6 +33,11 @@ class Place(NamedTuple):
 
     path: Path
     settings: ConnectorSettings
+
+    @property
+    def state(self) -> Path:
+        """Return the folder of the connector journals."""
+        return self.path.parent / self.settings.state
 
 
 def config_path(args: Parsed) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, get_args, get_type_hints
 from bridge_client.cli.arguments import nearest
 from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
-from bridge_client.cli.orders import show_result
+from bridge_client.cli.orders import say_code, show_result
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import Place, place_of, querying, trading
 from bridge_client.settings import load_settings
@@ -39,6 +39,8 @@ def show_state(ctx: Context, result: StateResult) -> Answer:
         out.line(f"{result.status}{why}{f' by {result.by}' if result.by else ''}")
     if code == Exit.UNKNOWN:
         out.say("no answer came: it may have arrived, so look at `ztb health` and repeat it")
+    elif code != Exit.OK:
+        say_code(out, result.code)
     for cause in result.causes:
         ends = f"; ends when: {cause.ends}" if cause.ends else ""
         out.say(f"  {cause.cause} {cause.effect} {cause.symbol}".rstrip() + ends)
@@ -71,12 +73,7 @@ def flatten(ctx: Context) -> Answer:
     confirm(ctx, place, what, alias=True)
     with trading(place) as bridge:
         result = bridge.flatten(args.reason, args.scope.upper())
-    answer = show_result(ctx.out, result)
-    ctx.out.table(
-        ("TICKET", "OP", "STATUS", "CODE"),
-        [(child.ticket, child.op, child.status, child.code) for child in result.children],
-    )
-    return answer
+    return show_result(ctx.out, result)
 
 
 def operator_place(folder: str) -> Place:

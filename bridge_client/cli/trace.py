@@ -96,7 +96,7 @@ def run(ctx: Context) -> Answer:
     """Gather what each hop knows and lay it out."""
     order = ctx.args.order
     place = place_of(ctx.args)
-    local = local_orders(place.path.parent / place.settings.state, order)
+    local = local_orders(place.state, order)
     rid = local[0].rid if local else order
     view: OrderView | None = None
     records: list[NumberedRecord] = []

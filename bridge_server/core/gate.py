@@ -22,7 +22,7 @@ from bridge_core.protocol.operations import OPERATIONS, Lane, Op, OpSpec, grante
 from bridge_core.protocol.signing import Frames, VerifiedBody, request_mac_holds
 from bridge_core.protocol.token import NO_MAC, RequestToken, parse_request
 from bridge_server.core import risk
-from bridge_server.core.ports import Snapshot
+from bridge_server.core.ports import Pending, Position, Snapshot
 from bridge_server.core.rates import TokenBuckets
 from bridge_server.core.trading_state import Act, Cause, Causes, TradingState, refused_by_state
 
@@ -35,7 +35,7 @@ class Drop(StrEnum):
     """Why a message got no answer: a counter and a rate-limited log line, nothing on the wire."""
 
     SHAPE = "shape"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105  the name of a check, not a secret
     KEY = "key"
     MAC = "mac"
     ACCOUNT = "account"
@@ -97,11 +97,9 @@ def authenticate(
         return Drop.MAC
     if token.acct != acct or key_set.acct != acct:
         return Drop.ACCOUNT
-    if user_id != key_set.curve_public.encode("ascii"):
+    if not user_id or user_id != key_set.curve_public.encode("ascii"):
         return Drop.IDENTITY
-    return Admitted(
-        token=token, op=op, spec=spec, key_set=key_set, frames=frames, body=body
-    )
+    return Admitted(token=token, op=op, spec=spec, key_set=key_set, frames=frames, body=body)
 
 
 _OPS: Final = {op.value: op for op in Op}
@@ -154,24 +152,22 @@ def _incarnation(request: Admitted, at: Conditions) -> Refusal | None:
 
 
 def _time(request: Admitted, at: Conditions) -> Refusal | None:
-    # Freshness for every lane; the clock guard and the ttl's length for what opens exposure. The
-    # body is not parsed yet, so a MODIFY of stops is told apart by `_clock` below.
+    # Freshness for every lane but the stop lane; the clock guard for what opens exposure. A ttl
+    # below the least is no token at all.
     token = request.token
     if request.op in _NO_FRESHNESS:
         return None
-    if not limits.TTL_MS_MIN <= token.ttl <= at.ttl_ms_max:
-        return Refusal(ReasonCode.TTL_TOO_LONG, limit=str(at.ttl_ms_max), value=str(token.ttl))
     if request.spec.lane is Lane.ENTRY and not at.clock_healthy and not _is_stops(request):
         return Refusal(ReasonCode.CLOCK)
+    if token.ttl > at.ttl_ms_max:
+        return Refusal(ReasonCode.TTL_TOO_LONG, limit=str(at.ttl_ms_max), value=str(token.ttl))
     ahead = token.iat - at.now_ms
     if ahead > limits.CLOCK_SKEW_MS_MAX:
         return Refusal(
             ReasonCode.NOT_YET_VALID, limit=str(limits.CLOCK_SKEW_MS_MAX), value=str(ahead)
         )
     if at.now_ms >= token.deadline_ms:
-        return Refusal(
-            ReasonCode.EXPIRED, limit=str(token.ttl), value=str(at.now_ms - token.iat)
-        )
+        return Refusal(ReasonCode.EXPIRED, limit=str(token.ttl), value=str(at.now_ms - token.iat))
     return None
 
 
@@ -191,21 +187,22 @@ def _load(request: Admitted, at: Conditions) -> Refusal | None:
     refusal = at.buckets.charge(request.token.kid, request.spec.lane, at.mono_ms)
     if refusal is not None or request.spec.lane not in (Lane.REDUCE, Lane.ENTRY):
         return refusal
-    if at.stopping:
-        return Refusal(ReasonCode.STOPPING)
     if at.queue_full:
         return Refusal(ReasonCode.BUSY, limit=str(limits.WORKER_QUEUE_MAX))
+    if at.stopping:
+        return Refusal(ReasonCode.STOPPING)
     return None
 
 
 def _state(body: Request, at: Conditions) -> Refusal | None:
     symbol, act, helps = "", Act.ENTER, False
     if isinstance(body, Open):
-        symbol = body.symbol
+        symbol, helps = body.symbol, _shrinks(body, at)
     elif isinstance(body, Modify):
         act = Act.STOPS if stops_only(body) else Act.PRICE
-        helps = not (Decimal(body.old_sl) and not Decimal(body.sl))
-        symbol = _symbol_of(body.ticket, at.snapshot)
+        held = _held(body.ticket, at.snapshot)
+        symbol = held.symbol if held is not None else ""
+        helps = not _removes_sl(body, held)
     code = refused_by_state(at.causes.state(symbol), act, helps=helps)
     if code is None:
         return None
@@ -216,11 +213,32 @@ def _state(body: Request, at: Conditions) -> Refusal | None:
     return Refusal(code, limit=",".join(worst))
 
 
-def _symbol_of(ticket: int, snapshot: Snapshot | None) -> str:
+def _held(ticket: int, snapshot: Snapshot | None) -> Position | Pending | None:
     if snapshot is None:
-        return ""
-    held = snapshot.positions.get(ticket) or snapshot.orders.get(ticket)
-    return held.symbol if held is not None else ""
+        return None
+    return snapshot.positions.get(ticket) or snapshot.orders.get(ticket)
+
+
+def _removes_sl(body: Modify, held: Position | Pending | None) -> bool:
+    # The message's own old_sl proves nothing: what the terminal last showed counts as well.
+    had = Decimal(body.old_sl) or (held is not None and held.sl)
+    return bool(had) and not Decimal(body.sl)
+
+
+def _shrinks(body: Open, at: Conditions) -> bool:
+    # On a hedging account an opposite order only adds a leg. On a netting account it reduces as
+    # far as flat; beyond that it is an entry. An order in flight may have reduced already.
+    shot, desk = at.snapshot, at.desk
+    if shot is None or desk is None or shot.identity.margin_mode != "netting":
+        return False
+    if body.type not in ("BUY", "SELL") or desk.flying.get(body.symbol, 0):
+        return False
+    held = Decimal(0)
+    for one in shot.positions.values():
+        if one.symbol == body.symbol:
+            held += one.volume if one.type == "BUY" else -one.volume
+    opposite = held < 0 if body.type == "BUY" else held > 0
+    return opposite and Decimal(body.volume) <= abs(held)
 
 
 def _risk(body: Request, at: Conditions) -> Refusal | None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct
-
-from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.codes import Status
 
 __all__ = [
     "FINAL_STATES", "LIFE", "TRANSITIONS", "Evidence", "Life", "OrderEvent", "OrderState",
@@ -81,7 +79,6 @@ _DECIDED: Final = {
 TRANSITIONS: Final[dict[tuple[OrderState, OrderEvent], OrderState]] = {
     (_S.ACCEPTED, _E.DISPATCH): _S.DISPATCHING,  # J2, the intent: before the broker call
     (_S.ACCEPTED, _E.REFUSE): _S.DENIED,  # deadline, halt, fence, restart
-    (_S.ACCEPTED, _E.COMPLETE): _S.DONE,  # RESUME and SETTLE have no broker
     **{(_S.DISPATCHING, event): state for event, state in _DECIDED.items()},
     (_S.DISPATCHING, _E.LOSE): _S.UNKNOWN,  # no answer, or a crash: never "failed"
     **{(_S.UNKNOWN, event): state for event, state in _DECIDED.items()},  # evidence only
@@ -98,15 +95,6 @@ LIFE: Final[dict[Life, frozenset[Life]]] = {
     Life.CANCELLED: frozenset(),
     Life.BROKER_EXPIRED: frozenset(),
 }
-
-
-class Ended(Struct, frozen=True, kw_only=True):
-    """An outcome ready for the journal: the event, its evidence and the refusal behind a DENIED."""
-
-    event: OrderEvent
-    evidence: Evidence
-    code: ReasonCode = ReasonCode.NONE
-    refusal: Refusal | None = None
 
 
 def after(state: OrderState, event: OrderEvent) -> OrderState | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from bridge_core.protocol import limits
@@ -9,6 +11,8 @@ from bridge_core.protocol.codes import ReasonCode, Refusal
 from bridge_core.protocol.operations import Lane
 
 __all__ = ["Rates", "TokenBuckets"]
+
+_TOKEN: Final = 1000
 
 
 class Rates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,18 +36,19 @@ class TokenBuckets:
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
-        self._level: dict[tuple[str, Lane], tuple[float, int]] = {}
+        # Thousandths of a token, so that a per-second rate and milliseconds stay whole numbers.
+        self._level: dict[tuple[str, Lane], tuple[int, int]] = {}
 
     def charge(self, kid: str, lane: Lane, mono_ms: int) -> Refusal | None:
         """Take one token, or return RATE with the bound."""
         per_s = self._rates.of(lane)
         if per_s is None:
             return None
-        capacity = 2.0 * per_s
+        capacity = 2 * per_s * _TOKEN
         level, then = self._level.get((kid, lane), (capacity, mono_ms))
-        level = min(capacity, level + (mono_ms - then) * per_s / 1000)
-        if level < 1:
+        level = min(capacity, level + (mono_ms - then) * per_s)
+        if level < _TOKEN:
             self._level[kid, lane] = (level, mono_ms)
             return Refusal(ReasonCode.RATE, limit=f"{per_s}/s", headroom="0")
-        self._level[kid, lane] = (level - 1, mono_ms)
+        self._level[kid, lane] = (level - _TOKEN, mono_ms)
         return None

@@ -31,6 +31,8 @@ from bridge_server.core.ports import (
 __all__ = ["Absence", "Finding", "Suspect", "absent", "find", "ghosts"]
 
 ZERO: Final = Decimal(0)
+_HASH_MASK: Final = (1 << 40) - 1
+_WIRE_STEP: Final = Decimal("0.00000001")
 _Tagged = Position | Pending | Deal | EndedOrder
 
 
@@ -54,7 +56,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Absence(Struct, frozen=True, kw_only=True):
-    """Nothing carries the tag; `counts` only if the scan was complete."""
+    """Nothing proves it; `counts` only if the scan was complete and nothing of it is on its way."""
 
     counts: bool
 
@@ -73,38 +75,54 @@ def find(suspect: Suspect, scan: Scan) -> Finding | Absence:
 
 
 def _carries(item: _Tagged, suspect: Suspect) -> bool:
-    # Magic first: the broker does not rewrite it. The comment may be cut at the broker's limit.
-    by_magic = item.magic == suspect.magic if suspect.magic else _hash_of(item) == _hash(suspect)
+    # Magic first: the broker does not rewrite it. Of a fenced rid the strategy is not known, only
+    # the hash. The comment may be cut at the broker's limit.
+    if suspect.magic:
+        by_magic = item.magic == suspect.magic
+    else:
+        by_magic = item.magic & _HASH_MASK == suspect.tag.mt5_hash
     return by_magic or item.comment.startswith(suspect.tag.comment)
 
 
-def _hash(suspect: Suspect) -> int:
-    return suspect.tag.mt5_hash
-
-
-def _hash_of(item: _Tagged) -> int:
-    return item.magic & ((1 << 40) - 1)
-
-
 def _find_tag(suspect: Suspect, scan: Scan) -> Finding | Absence:
-    deals = [one for one in scan.deals if _carries(one, suspect)]
-    closing = [one for one in deals if one.entry == "OUT"]
-    opening = [one for one in deals if one.entry == "IN"]
-    if isinstance(suspect.body, Close) and closing:
-        return _tagged(Status.FILLED, _closed(closing, scan))
-    if isinstance(suspect.body, Open | None) and opening:
-        return _tagged(_filled(suspect.body, opening), _opened(opening, scan))
-    for position in scan.positions:
-        if isinstance(suspect.body, Open | None) and _carries(position, suspect):
-            return _tagged(Status.FILLED, _facts_of_position(position))
-    for pending in scan.orders:
+    found: Finding | None = None
+    if not isinstance(suspect.body, Close):
+        found = _find_entry(suspect, scan)
+    if found is None and not isinstance(suspect.body, Open):
+        found = _find_exit(suspect, scan)
+    if found is not None:
+        return found
+    at_broker = any(_carries(one, suspect) for one in scan.orders)  # a CLOSE still on its way
+    return Absence(counts=scan.complete and not at_broker)
+
+
+def _find_entry(suspect: Suspect, scan: Scan) -> Finding | None:
+    for pending in scan.orders:  # first: what is filled in part may still rest
         if _carries(pending, suspect):
             return _tagged(Status.WORKING, _facts_of_pending(pending))
+    deals = [one for one in scan.deals if one.entry == "IN" and _carries(one, suspect)]
+    if deals:
+        return _tagged(_filled(suspect.body, deals), _opened(deals, scan))
+    for position in scan.positions:
+        if _carries(position, suspect):
+            return _tagged(Status.FILLED, _facts_of_position(position))
     for ended in scan.ended:
         if _carries(ended, suspect):
             facts = Facts(symbol=ended.symbol, ticket=ended.ticket, order=ended.ticket)
             return _tagged(Status.WORKING, facts)
-    return Absence(counts=scan.complete)
+    return None
+
+
+def _find_exit(suspect: Suspect, scan: Scan) -> Finding | None:
+    deals = [one for one in scan.deals if one.entry == "OUT" and _carries(one, suspect)]
+    if not deals:
+        return None
+    facts = _closed(deals, scan)
+    part = False
+    if isinstance(suspect.body, Close):
+        wanted = Decimal(suspect.body.volume)
+        part = facts.volume < wanted if wanted else facts.remaining_volume > 0
+    return _tagged(Status.PARTIAL if part else Status.FILLED, facts)
 
 
 def _tagged(status: Status, facts: Facts) -> Finding:
@@ -119,8 +137,9 @@ def _filled(body: Request | None, deals: list[Deal]) -> Status:
 
 
 def _average(deals: list[Deal]) -> Decimal:
+    # Rounded to what a decimal on the wire can hold: an average need not be a finite fraction.
     volume = sum((one.volume for one in deals), ZERO)
-    return sum((one.volume * one.price for one in deals), ZERO) / volume
+    return (sum((one.volume * one.price for one in deals), ZERO) / volume).quantize(_WIRE_STEP)
 
 
 def _opened(deals: list[Deal], scan: Scan) -> Facts:
@@ -201,12 +220,11 @@ def _find_modify(body: Modify, scan: Scan) -> Finding | Absence:
         return Absence(counts=scan.complete)
     wanted = (Decimal(body.sl), Decimal(body.tp))
     price_set = not Decimal(body.price) or (
-        isinstance(held, Pending) and held.price == Decimal(body.price)
+        isinstance(held, Pending)
+        and (held.price, held.expiration_ms) == (Decimal(body.price), body.expiration)
     )
     if (held.sl, held.tp) == wanted and price_set:
-        facts = (
-            _facts_of_position(held) if isinstance(held, Position) else _facts_of_pending(held)
-        )
+        facts = _facts_of_position(held) if isinstance(held, Position) else _facts_of_pending(held)
         outcome = Executed(status=Status.DONE, facts=facts)
         return Finding(outcome=outcome, evidence=Evidence.SHAPE)
     return Absence(counts=scan.complete)
@@ -226,13 +244,9 @@ def _find_cancel(body: Cancel, scan: Scan) -> Finding | Absence:
 
 def absent() -> Finding:
     """Return the finding of a concluded absence: DENIED(ABSENT)."""
-    return Finding(
-        outcome=NotBegun(refusal=Refusal(ReasonCode.ABSENT)), evidence=Evidence.ABSENT
-    )
+    return Finding(outcome=NotBegun(refusal=Refusal(ReasonCode.ABSENT)), evidence=Evidence.ABSENT)
 
 
-def ghosts(
-    absent_magics: frozenset[int], seen: Iterable[Position | Pending]
-) -> tuple[int, ...]:
+def ghosts(absent_magics: frozenset[int], seen: Iterable[Position | Pending]) -> tuple[int, ...]:
     """Return tickets whose magic belongs to an order that was concluded absent: GHOST_FILL."""
     return tuple(one.ticket for one in seen if one.magic in absent_magics)

@@ -1,4 +1,4 @@
-"""Account-side pre-trade checks: one function each, one ordered list (protocol.md 12).
+"""Account-side pre-trade checks: one function each, one ordered list (protocol.md 6.2).
 
 The server trusts no number in the message: every check compares the proposal with its own
 configuration and with what the terminal last showed. Missing data refuses. Nothing is rounded.
@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
 from bridge_core.protocol.codes import ReasonCode, Refusal
-from bridge_core.protocol.messages import Cancel, Close, Modify, Open, Request
-from bridge_server.core.ports import Pending, Position, Quote, Snapshot, SymbolSpec
+from bridge_server.core.ports import Quote, Snapshot, SymbolSpec
+from bridge_server.core.proposal import Proposal, propose
 
 __all__ = [
     "CHECKS", "Check", "Desk", "Proposal", "SymbolLimits", "first_refusal", "nearest_on_grid",
     "propose",
 ]  # fmt: skip
-
-ZERO: Final = Decimal(0)
 
 
 class SymbolLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,88 +52,6 @@ class Desk(Struct, frozen=True, kw_only=True):
     flying: Mapping[str, int]
 
 
-class Proposal(Struct, frozen=True, kw_only=True):
-    """An order as the checks see it, whatever its operation."""
-
-    kind: str
-    symbol: str
-    type: str = ""
-    volume: Decimal = ZERO
-    price: Decimal = ZERO
-    sl: Decimal = ZERO
-    tp: Decimal = ZERO
-    deviation: int = 0
-    expiration: int = 0
-    ticket: int = 0
-    position: Position | None = None
-    pending: Pending | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Return whether it rests at a price."""
-        return self.type not in ("BUY", "SELL")
-
-    @property
-    def is_buy(self) -> bool:
-        """Return whether it buys."""
-        return self.type.startswith("BUY")
-
-
-def propose(body: Request, snapshot: Snapshot) -> Proposal | None:
-    """Return the proposal in a body, or None for operations that carry no order."""
-    match body:
-        case Open():
-            return Proposal(
-                kind="OPEN",
-                symbol=body.symbol,
-                type=body.type,
-                volume=Decimal(body.volume),
-                price=Decimal(body.price),
-                sl=Decimal(body.sl),
-                tp=Decimal(body.tp),
-                deviation=body.deviation,
-                expiration=body.expiration,
-            )
-        case Close():
-            return Proposal(
-                kind="CLOSE",
-                symbol=body.symbol,
-                volume=Decimal(body.volume),
-                deviation=body.deviation,
-                ticket=body.ticket,
-                position=snapshot.positions.get(body.ticket),
-            )
-        case Modify():
-            return _propose_modify(body, snapshot)
-        case Cancel():
-            pending = snapshot.orders.get(body.ticket)
-            symbol = pending.symbol if pending is not None else ""
-            return Proposal(kind="CANCEL", symbol=symbol, ticket=body.ticket, pending=pending)
-        case _:
-            return None
-
-
-def _propose_modify(body: Modify, snapshot: Snapshot) -> Proposal:
-    position = snapshot.positions.get(body.ticket)
-    pending = snapshot.orders.get(body.ticket)
-    held = position if position is not None else pending
-    price = Decimal(body.price)
-    if pending is not None and not price:
-        price = pending.price
-    return Proposal(
-        kind="MODIFY",
-        symbol=held.symbol if held is not None else "",
-        type=held.type if held is not None else "",
-        price=price,
-        sl=Decimal(body.sl),
-        tp=Decimal(body.tp),
-        expiration=body.expiration,
-        ticket=body.ticket,
-        position=position,
-        pending=pending,
-    )
-
-
 def nearest_on_grid(value: Decimal, step: Decimal) -> tuple[str, ...]:
     """Return the two grid values around an off-grid value, as texts."""
     below = (value // step) * step
@@ -143,17 +59,6 @@ def nearest_on_grid(value: Decimal, step: Decimal) -> tuple[str, ...]:
 
 
 # --- the checks, in the order of the list below ---------------------------------------------
-
-
-def ticket_known(order: Proposal, desk: Desk) -> Refusal | None:
-    """A CLOSE, MODIFY or CANCEL names something that is open, of the symbol it says."""
-    if order.kind == "OPEN":
-        return None
-    wanted = {"CLOSE": order.position, "CANCEL": order.pending}
-    held = wanted.get(order.kind, order.position or order.pending)
-    if held is None or held.symbol != order.symbol:
-        return Refusal(ReasonCode.TICKET_UNKNOWN, value=str(order.ticket))
-    return None
 
 
 def symbol_allowed(order: Proposal, desk: Desk) -> Refusal | None:
@@ -164,8 +69,13 @@ def symbol_allowed(order: Proposal, desk: Desk) -> Refusal | None:
 
 
 def symbol_known(order: Proposal, desk: Desk) -> Refusal | None:
-    """The broker lists the symbol: without its grids nothing can be checked."""
-    if order.kind == "CANCEL" or order.symbol in desk.snapshot.symbols:
+    """The broker lists the symbol with its grids; to close all of a position none is needed."""
+    if order.kind == "CANCEL" or (order.kind == "CLOSE" and not order.volume) or not order.symbol:
+        return None
+    spec = desk.snapshot.symbols.get(order.symbol)
+    if spec is not None and _positive(
+        spec.point, spec.volume_step, spec.volume_min, spec.volume_max
+    ):
         return None
     return Refusal(ReasonCode.SYMBOL_UNKNOWN, value=order.symbol)
 
@@ -177,6 +87,17 @@ def limits_set(order: Proposal, desk: Desk) -> Refusal | None:
     return Refusal(ReasonCode.NO_LIMIT, limit=f"[limits.{order.symbol}]", value=order.symbol)
 
 
+def ticket_known(order: Proposal, _: Desk) -> Refusal | None:
+    """A CLOSE, MODIFY or CANCEL names something that is open, of the symbol it says."""
+    if order.kind == "OPEN":
+        return None
+    wanted = {"CLOSE": order.position, "CANCEL": order.pending}
+    held = wanted.get(order.kind, order.position or order.pending)
+    if held is None or held.symbol != order.symbol:
+        return Refusal(ReasonCode.TICKET_UNKNOWN, value=str(order.ticket))
+    return None
+
+
 def volume_on_grid(order: Proposal, desk: Desk) -> Refusal | None:
     """The volume is within the broker's bounds and on its step; a CLOSE's within the position."""
     if order.kind not in ("OPEN", "CLOSE") or (order.kind == "CLOSE" and not order.volume):
@@ -185,18 +106,17 @@ def volume_on_grid(order: Proposal, desk: Desk) -> Refusal | None:
     top = spec.volume_max
     if order.position is not None and order.position.volume < top:
         top = order.position.volume
+    if not spec.volume_min <= order.volume <= top:  # only the bound itself would be taken
+        bound = format(spec.volume_min if order.volume < spec.volume_min else top, "f")
+        return Refusal(
+            ReasonCode.VOLUME_GRID, limit=bound, value=format(order.volume, "f"), nearest=(bound,)
+        )
     if order.volume % spec.volume_step:
-        near = nearest_on_grid(order.volume, spec.volume_step)
         return Refusal(
             ReasonCode.VOLUME_GRID,
             limit=format(spec.volume_step, "f"),
             value=format(order.volume, "f"),
-            nearest=near,
-        )
-    if not spec.volume_min <= order.volume <= top:
-        bound = spec.volume_min if order.volume < spec.volume_min else top
-        return Refusal(
-            ReasonCode.VOLUME_GRID, limit=format(bound, "f"), value=format(order.volume, "f")
+            nearest=nearest_on_grid(order.volume, spec.volume_step),
         )
     return None
 
@@ -256,8 +176,11 @@ def deviation_within_max(order: Proposal, desk: Desk) -> Refusal | None:
 
 
 def quote_known(order: Proposal, desk: Desk) -> Refusal | None:
-    """There is a price to compare with."""
-    if order.kind not in ("OPEN", "MODIFY") or order.symbol in desk.snapshot.quotes:
+    """There is a price to compare with: bid and ask are numbers above 0, the ask not below."""
+    if order.kind not in ("OPEN", "MODIFY"):
+        return None
+    quote = desk.snapshot.quotes.get(order.symbol)
+    if quote is not None and _positive(quote.bid, quote.ask) and quote.bid <= quote.ask:
         return None
     return Refusal(ReasonCode.NO_QUOTE, value=order.symbol)
 
@@ -282,38 +205,43 @@ def prices_on_grid(order: Proposal, desk: Desk) -> Refusal | None:
 
 
 def price_on_its_side(order: Proposal, desk: Desk) -> Refusal | None:
-    """A limit lies better than the market, a stop worse; both further than the stops level."""
-    resting = order.is_pending and (order.kind == "OPEN" or order.pending is not None)
-    if order.kind not in ("OPEN", "MODIFY") or not resting:
+    """A limit lies better than the market, a stop worse; a position has no price to set."""
+    if order.kind == "MODIFY" and order.position is not None and order.price:
+        # Ignoring it would be guessing what was meant.
+        return Refusal(ReasonCode.PRICE_SIDE, limit="0", value=format(order.price, "f"))
+    gap = _price_gap(order, desk)
+    if gap is None or gap > 0:
         return None
-    quote = _quote(order, desk)
-    market = quote.ask if order.is_buy else quote.bid
-    below = order.type in ("BUY_LIMIT", "SELL_STOP")
-    gap = market - order.price if below else order.price - market
-    if gap <= 0:
-        return Refusal(ReasonCode.PRICE_SIDE, limit=format(market, "f"), value=format(order.price, "f"))
-    return _too_near(gap, order.price, order, desk)
+    market = _market(order, desk)
+    return Refusal(ReasonCode.PRICE_SIDE, limit=format(market, "f"), value=format(order.price, "f"))
 
 
 def stops_on_their_side(order: Proposal, desk: Desk) -> Refusal | None:
-    """Of a buy, sl lies below and tp above; of a sell the reverse; beyond the stops level.
+    """Of a buy, sl lies below and tp above; of a sell the reverse."""
+    for stop, gap in _stop_gaps(order, desk):
+        if gap <= 0:
+            base = format(_stops_base(order, desk), "f")
+            return Refusal(ReasonCode.STOPS_SIDE, limit=base, value=format(stop, "f"))
+    return None
 
-    They are measured from the price at which a market position would be closed now, and from the
+
+def levels_kept(order: Proposal, desk: Desk) -> Refusal | None:
+    """A pending price keeps the stops level from the market, sl and tp from their base.
+
+    Stops are measured from the price at which a market position would be closed now, and from the
     price of a pending order.
     """
-    if order.kind not in ("OPEN", "MODIFY"):
-        return None
-    quote = _quote(order, desk)
-    base = quote.bid if order.is_buy else quote.ask
-    if order.is_pending:
-        base = order.price
-    sign = 1 if order.is_buy else -1
-    for stop, gap in ((order.sl, sign * (base - order.sl)), (order.tp, sign * (order.tp - base))):
-        if stop and gap <= 0:
-            return Refusal(ReasonCode.STOPS_SIDE, limit=format(base, "f"), value=format(stop, "f"))
-        near = _too_near(gap, stop, order, desk) if stop else None
-        if near is not None:
-            return near
+    gaps = _stop_gaps(order, desk)
+    price_gap = _price_gap(order, desk)
+    if price_gap is not None:
+        gaps.insert(0, (order.price, price_gap))
+    for price, gap in gaps:
+        spec = _spec(order, desk)
+        level = spec.stops_level * spec.point
+        if gap < level:
+            return Refusal(
+                ReasonCode.STOPS_LEVEL, limit=format(level, "f"), value=format(price, "f")
+            )
     return None
 
 
@@ -323,11 +251,8 @@ def expiration_ahead(order: Proposal, desk: Desk) -> Refusal | None:
         return None
     if order.is_pending and order.expiration > desk.snapshot.market_ms:
         return None
-    return Refusal(
-        ReasonCode.EXPIRATION,
-        limit=str(desk.snapshot.market_ms),
-        value=str(order.expiration),
-    )
+    now = str(desk.snapshot.market_ms)
+    return Refusal(ReasonCode.EXPIRATION, limit=now, value=str(order.expiration))
 
 
 def _spec(order: Proposal, desk: Desk) -> SymbolSpec:
@@ -338,50 +263,68 @@ def _quote(order: Proposal, desk: Desk) -> Quote:
     return desk.snapshot.quotes[order.symbol]
 
 
-def _too_near(gap: Decimal, price: Decimal, order: Proposal, desk: Desk) -> Refusal | None:
-    spec = _spec(order, desk)
-    level = spec.stops_level * spec.point
-    if gap >= level:
+def _positive(*values: Decimal) -> bool:
+    # Finite first: to compare NaN is an error.
+    return all(value.is_finite() and value > 0 for value in values)
+
+
+def _market(order: Proposal, desk: Desk) -> Decimal:
+    quote = _quote(order, desk)
+    return quote.ask if order.is_buy else quote.bid
+
+
+def _price_gap(order: Proposal, desk: Desk) -> Decimal | None:
+    # How far a price that is being set lies on the right side of the market. A MODIFY that leaves
+    # a resting price where it is sets none, however near the market has come.
+    moved = order.pending is not None and order.price != order.pending.price
+    if not (order.kind == "OPEN" and order.is_pending) and not (order.kind == "MODIFY" and moved):
         return None
-    return Refusal(
-        ReasonCode.STOPS_LEVEL, limit=format(level, "f"), value=format(price, "f")
-    )
+    gap = _market(order, desk) - order.price
+    return gap if order.type in ("BUY_LIMIT", "SELL_STOP") else -gap
+
+
+def _stops_base(order: Proposal, desk: Desk) -> Decimal:
+    if order.is_pending:
+        return order.price
+    quote = _quote(order, desk)
+    return quote.bid if order.is_buy else quote.ask
+
+
+def _stop_gaps(order: Proposal, desk: Desk) -> list[tuple[Decimal, Decimal]]:
+    # Each stop that is set, and how far it lies on its right side.
+    if order.kind not in ("OPEN", "MODIFY"):
+        return []
+    base = _stops_base(order, desk)
+    sign = 1 if order.is_buy else -1
+    both = ((order.sl, sign * (base - order.sl)), (order.tp, sign * (order.tp - base)))
+    return [(stop, gap) for stop, gap in both if stop]
 
 
 Check = Callable[[Proposal, Desk], Refusal | None]
 
 
-class NamedCheck(NamedTuple):
-    """One row of the list: what it is called in protocol.md, and the function."""
-
-    name: str
-    check: Check
-
-
-CHECKS: Final[tuple[NamedCheck, ...]] = tuple(
-    NamedCheck(check.__name__, check)
-    for check in (
-        ticket_known,
-        symbol_allowed,
-        symbol_known,
-        limits_set,
-        volume_on_grid,
-        volume_within_max,
-        positions_within_max,
-        orders_within_max,
-        deviation_within_max,
-        quote_known,
-        prices_on_grid,
-        price_on_its_side,
-        stops_on_their_side,
-        expiration_ahead,
-    )
+CHECKS: Final[tuple[Check, ...]] = (
+    symbol_allowed,
+    symbol_known,
+    limits_set,
+    ticket_known,
+    volume_on_grid,
+    volume_within_max,
+    positions_within_max,
+    orders_within_max,
+    deviation_within_max,
+    quote_known,
+    prices_on_grid,
+    price_on_its_side,
+    stops_on_their_side,
+    levels_kept,
+    expiration_ahead,
 )
 
 
 def first_refusal(order: Proposal, desk: Desk) -> Refusal | None:
     """Return the first refusal in precedence order, or None when every check passes."""
-    for _, check in CHECKS:
+    for check in CHECKS:
         refusal = check(order, desk)
         if refusal is not None:
             return refusal

@@ -76,7 +76,7 @@ CAUSES: Final[dict[Cause, CauseSpec]] = {
     Cause.RECOVERING: CauseSpec(Kind.CONDITION, _R, 0, "the start-up reconciliation ends"),
     Cause.UNKNOWN: CauseSpec(Kind.CONDITION, _R, 0, "the order's outcome is known"),
     Cause.JOURNAL_FULL: CauseSpec(Kind.CONDITION, _R, 0, "there is room on the journal's disk"),
-    Cause.CLOCK: CauseSpec(Kind.CONDITION, _R, _WAIT, "the clock is stable for 30 s"),
+    Cause.CLOCK: CauseSpec(Kind.CONDITION, _R, 0, "the clock is stable for 30 s"),  # guard waits
     Cause.BROKER_LINK: CauseSpec(Kind.CONDITION, _R, _WAIT, "the broker is back for 30 s"),
     Cause.EA_STALE: CauseSpec(Kind.CONDITION, _R, _WAIT, "the EA is heard for 30 s"),
     Cause.HEARTBEAT: CauseSpec(Kind.CONDITION, _R, _WAIT, "the connector is heard for 30 s"),
@@ -230,9 +230,7 @@ class Causes:
 
     def latches(self) -> tuple[RaisedCause, ...]:
         """Return the causes that must survive a restart."""
-        return tuple(
-            one for one in self._raised.values() if CAUSES[one.cause].kind is Kind.LATCH
-        )
+        return tuple(one for one in self._raised.values() if CAUSES[one.cause].kind is Kind.LATCH)
 
 
 _RANK: Final = {state: rank for rank, state in enumerate(TradingState)}

@@ -146,7 +146,11 @@ class RawClient:
         """Return a client of the bundle in `folder`, which has said HELLO."""
         bundle = load_bundle(folder / "keys" / "connector.key")
         client = cls(bundle, f"tcp://127.0.0.1:{port}")
-        client.hello()
+        try:
+            client.hello()
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def __enter__(self) -> Self:

@@ -1,0 +1,277 @@
+"""Real servers for tests: accounts made by `ztb init`, run in a thread or in a process of its own.
+
+In a thread a test can hand in its own backend and clock and look inside; in a process it can be
+killed. Either way the sockets, the keys and the files are the product's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bridge_core.host.clock import Clock
+from bridge_server.core.ports import Backend
+from bridge_server.settings import Overrides, load_settings
+from bridge_server.wiring import Server, build_server
+from tests.support.raw_client import RawClient
+from tests.support.scripted_backend import ScriptedBackend
+
+__all__ = [
+    "Account", "Process", "Running", "free_port", "make_account", "remove_template", "wait_until",
+]  # fmt: skip
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+_RUNNER: Final = Path(__file__).with_name("doomed_server.py")
+_START_S: Final = 15.0
+_taken: Final[set[int]] = set()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait until something holds; fail if it does not in time."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.005)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """Return P such that P, P+1 and P+2 are free, below the ports that clients are given."""
+    start = 10_000 + (os.getpid() * 37) % 15_000
+    for port in range(start, 32_000, 3):
+        if port not in _taken and all(_is_free(port + k) for k in range(3)):
+            _taken.add(port)
+            return port
+    raise AssertionError("no free ports")
+
+
+def _ztb(*words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge_client", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@cache
+def _template() -> Path:
+    # Made once by the command a user runs; every test gets a copy with keys of its own test run.
+    folder = Path(tempfile.mkdtemp(prefix="ztb-e2e-"))
+    _ztb("init", "demo", "--symbol", "EURUSD", "--max-volume", "1", "--out", str(folder))
+    for scope in ("query", "reduce", "trade"):
+        _ztb("keys", "add", scope, "--scope", scope, "--account", str(folder / "demo"))
+    return folder
+
+
+def remove_template() -> None:
+    """Remove what `_template` made."""
+    if _template.cache_info().currsize:
+        shutil.rmtree(_template(), ignore_errors=True)
+        _template.cache_clear()
+
+
+class Account(NamedTuple):
+    """One account's folder and port."""
+
+    folder: Path
+    port: int
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "server" / "server.toml"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "server" / "state"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "server" / "log" / "server.log").read_text("ascii")
+
+    def bundle(self, who: str = "connector") -> Path:
+        """Return a bundle's folder: connector, operator, or a scope made by `ztb keys add`."""
+        return self.folder / who
+
+    def client(self, who: str = "connector") -> RawClient:
+        """Return a client that has said HELLO."""
+        return RawClient.of(self.bundle(who), self.port)
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the server's configuration."""
+        text = self.config.read_text("utf-8")
+        assert old in text
+        self.config.write_text(text.replace(old, new), "utf-8")
+
+
+def make_account(folder: Path, *, extra: str = "") -> Account:
+    """Return an account of its own with limits that do not get in the way."""
+    shutil.copytree(_template() / "demo", folder / "demo")
+    port = free_port()
+    account = Account(folder / "demo", port)
+    lines = account.config.read_text("utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith(("port", "max_positions", "paper."))]
+    text = "\n".join(kept) + "\nmax_positions = 1000\n"
+    account.config.write_text(f"port = {port}\n{extra}\n{text}", "utf-8")
+    return account
+
+
+class Running:
+    """A server in a thread of this process. `server` may be looked into while it runs."""
+
+    def __init__(
+        self, account: Account, backend: Backend | None = None, clock: Clock | None = None
+    ) -> None:
+        self.account = account
+        settings = load_settings(account.config, Overrides())
+        base = account.config.parent
+        chosen = backend if backend is not None else ScriptedBackend(clock)
+        self.backend = chosen
+        self.server: Server = build_server(
+            settings, base, make_backend=lambda *_: chosen, clock=clock
+        )
+        self.exit_code: int | None = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
+        self._clients: list[RawClient] = []
+
+    def _run(self) -> None:
+        try:
+            self.exit_code = self.server.run()
+        except BaseException as error:  # noqa: BLE001  the test's thread has to see it
+            self.error = error
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def client(self, who: str = "connector") -> RawClient:
+        """Return a client that is closed with the server."""
+        client = self.account.client(who)
+        self._clients.append(client)
+        return client
+
+    def ready(self, who: str = "connector") -> RawClient:
+        """Return a client once the server takes entries."""
+        client = self.client(who)
+        wait_until(lambda: client.hello().state == "ACTIVE")
+        return client
+
+    @property
+    def scripted(self) -> ScriptedBackend:
+        assert isinstance(self.backend, ScriptedBackend)
+        return self.backend
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def ask_stop(self) -> None:
+        """Ask it to end, as SIGTERM does."""
+        self.server.service.ask_stop()
+
+    def join(self, seconds: float = 15.0) -> int | None:
+        """Wait for its end and return the exit code."""
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), "the server does not end"
+        return self.exit_code
+
+    def stop(self) -> None:
+        """End it and everything it holds; a hanging call is let go."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        if isinstance(self.backend, ScriptedBackend):
+            self.backend.let_go()
+        if self._thread.is_alive():
+            self.ask_stop()
+            self.join()
+        if self.error is not None:
+            raise self.error
+
+
+class Process:
+    """A server in a process of its own, on the paper broker.
+
+    `point` makes it kill itself (SIGKILL) at a named point: see doomed_server.py.
+    """
+
+    def __init__(self, account: Account, point: str = "") -> None:
+        self.account = account
+        command = [sys.executable, "-m", "bridge_server", "run", "--config", str(account.config)]
+        if point:
+            command = [sys.executable, str(_RUNNER), str(account.config), point]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        self._clients: list[RawClient] = []
+        self.stderr = ""
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.close()
+        self.kill()
+
+    def client(self, who: str = "connector") -> RawClient:
+        """Return a client, once the server answers."""
+        wait_until(self._listens, _START_S)
+        client = self.account.client(who)
+        self._clients.append(client)
+        return client
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, self.finish()
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.account.port)) == 0
+
+    def ready(self) -> RawClient:
+        """Return a client once the server takes entries."""
+        client = self.client()
+        wait_until(lambda: client.hello().state == "ACTIVE", _START_S)
+        return client
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL it, if it still lives."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self.finish()
+
+    def finish(self, seconds: float = 15.0) -> str:
+        """Wait for its end and return what it wrote to stderr."""
+        if self._process.stderr is not None and not self._process.stderr.closed:
+            _, self.stderr = self._process.communicate(timeout=seconds)
+        return self.stderr
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
