@@ -171,6 +171,26 @@ class Following(Opened):
         answer = self._link.answer(Op.FENCE, body, QUERY_S)
         return self._result(self._link.session.foreign_view(answer) or view)
 
+    # --- an operator's word -------------------------------------------------------------------
+
+    def accept_log(self) -> None:
+        """End LOG_FORK: trust the record that the server shows now. Both heads stay on file.
+
+        Call it only after the operator's RESUME with cause LOG_FORK answered DONE.
+        """
+        desk = self._orders()
+        if not self._link.ready(time.monotonic() + QUERY_S):
+            raise TransportError("NO_CONNECTION", f"why={self._link.why!r}")
+        desk.accept_log()
+
+    def settle_human(self, rid: str, status: str, ticket: int, reason: str) -> bool:
+        """Write an operator's word into this client's journal; False if no such row is open.
+
+        Call it only after the operator's SETTLE answered DONE; on accounts with an EA only this
+        makes the row final.
+        """
+        return self._orders().settle_human(rid, status, ticket, reason)
+
     # --- events -----------------------------------------------------------------------------------
 
     def events(self, *symbols: str, timeout: float | None = None) -> EventFeed:

@@ -50,7 +50,7 @@ from bridge_core.protocol.token import (
 __all__ = ["Answer", "Exchange", "Identity", "Session", "exchange_of"]
 
 # Operations whose iat is our own wall time: an entry must fail on a wrong clock, and HELLO cannot
-# know the server's yet. All others are signed in the server's time as last measured (wire.md 7).
+# know the server's yet. All others are signed in the server's time as last measured (protocol.md 6).
 _OWN_TIME: Final = frozenset({Op.OPEN, Op.CHECK, Op.HELLO, Op.PING})
 
 
@@ -161,7 +161,9 @@ class Session:
             inc=NO_INCARNATION if op is Op.HELLO else self.inc,
         )
         frames = sign_request(token, raw, self._request_keys(op))
-        return Exchange(op, token, frames, request_hash(frames), now)
+        _, mac_ea, mac_srv = frames.token.decode("ascii").rsplit(":", 2)
+        signed = token._replace(mac_ea=mac_ea, mac_srv=mac_srv)
+        return Exchange(op, signed, frames, request_hash(frames), now)
 
     def _request_keys(self, op: Op) -> RequestKeys:
         keys = self.identity.keys

@@ -1,4 +1,4 @@
-"""What this connector remembers of the other side: its clock and its log (wire.md 7, rule 6).
+"""What this connector remembers of the other side: its clock and its log.
 
 Pure: signed replies go in, an offset and a fork come out.
 """

@@ -1,4 +1,4 @@
-"""Stopping, resuming, settling, and the server's own marks in the record (recovery.md)."""
+"""Stopping, resuming, settling, and the server's own marks in the record (protocol.md 12)."""
 
 from __future__ import annotations
 

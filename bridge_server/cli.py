@@ -1,4 +1,4 @@
-"""`ztb-server`: run, config, doctor, audit, service, version (architecture 7).
+"""`ztb-server`: run, config, doctor, audit, service, version.
 
 Exit codes: 0 fine, 1 ended with orders at the broker or a failed check, 3 usage or configuration.
 """

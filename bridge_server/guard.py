@@ -1,4 +1,4 @@
-"""The trading state's keeper: causes, the `halted` file, latches in the journal (recovery.md).
+"""The trading state's keeper: causes, the `halted` file, latches in the journal (protocol.md 12).
 
 A stop takes effect in memory first, then in the fsynced file, then in the log, so that a full or
 broken journal cannot keep it from holding.

@@ -1,4 +1,4 @@
-"""The server's journal: one row per journaled request, a hash-chained log, meta (recovery.md).
+"""The server's journal: one row per journaled request, a hash-chained log, meta (protocol.md 11).
 
 One connection, one owner thread. Every change of state is compare-and-set and stands in the same
 transaction as its log record. An unclear commit is JournalFatal: nothing may act after it.

@@ -1,4 +1,4 @@
-"""One order's way through the server: journal, act, journal, reply (recovery.md).
+"""One order's way through the server: journal, act, journal, reply (protocol.md 7).
 
 J1 before any acknowledgement, J2 (the intent) before the broker call, J3 before the reply. The
 broker call is made at most once per row. Waiting orders stand here and not in the worker, so that

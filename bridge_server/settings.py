@@ -1,4 +1,4 @@
-"""server.toml: frozen closed structs; an unknown key stops the start (architecture 6)."""
+"""server.toml: frozen closed structs; an unknown key stops the start."""
 
 from __future__ import annotations
 

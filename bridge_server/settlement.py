@@ -1,4 +1,4 @@
-"""Ending UNKNOWN: restart, scans of the broker's records, FENCE, an operator's word (recovery.md).
+"""Ending UNKNOWN: restart, scans of the broker, FENCE, an operator's word (protocol.md 7).
 
 Nothing here ever sends an order. What a scan finds ends an order; what it does not find ends it
 only when absence counts: two complete scans `settle` apart, the call no longer in flight.

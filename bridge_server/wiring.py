@@ -13,6 +13,7 @@ from bridge_core.host.logs import log_event, register_secret, setup_logging
 from bridge_core.host.sqlite import JournalFull, Reserve
 from bridge_core.protocol import limits
 from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
+from bridge_core.protocol.keys import KeySet
 from bridge_server.answers import package_version
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.context import Context
@@ -84,51 +85,29 @@ def build_server(
     state = base / settings.state
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = setup_logging("ztb-server", file=base / settings.log, debug=debug)
-    own = load_server_keys(base / settings.keys / "server.key")
-    _check_own(settings, own)
-    sets = load_verify_sets(base / settings.keys, own)
-    if not sets:
-        raise ConfigError(
-            "KEY_FILE", f"no key set in {base / settings.keys}: run `ztb init` or `ztb keys add`"
-        )
-    for key_set in sets.values():
-        for key in key_set.keys.values():
-            register_secret(key)
+    own, sets = _load_keys(settings, base)
     journal = Journal(state / "journal.db")
     try:
-        incarnation = secrets.token_hex(limits.INCARNATION_HEX // 2)
-        reserve = Reserve(journal.path)
-        transport = Transport(
-            Binding(
-                host=settings.host,
-                port=settings.port,
-                bind_any=settings.bind_any,
-                keys=own.curve(),
-                allowed=frozenset(one.curve_public.encode("ascii") for one in sets.values()),
-            )
-        )
+        transport = _listen(settings, own, sets)
     except BridgeError:
         journal.close()
         raise
+    incarnation = secrets.token_hex(limits.INCARNATION_HEX // 2)
     backend = make_backend(settings, base, clock)
+    event_key = (own.event_kid, parse_key_hex(own.event_srv))
     context = Context(
         settings=settings,
         sets=sets,
         incarnation=incarnation,
         clock=clock,
         journal=journal,
-        reserve=reserve,
+        reserve=Reserve(journal.path),
         guard=Guard(state, journal, ClockGuard(clock.wall_ms(), clock.mono_ms()), _nobody),
         backend=backend,
         worker=Worker(backend, transport.bell),
         replier=Replier(settings.account, sets, incarnation, lambda: journal.head),
         transport=transport,
-        publisher=Publisher(
-            settings.account,
-            incarnation,
-            (own.event_kid, parse_key_hex(own.event_srv)),
-            transport.publish,
-        ),
+        publisher=Publisher(settings.account, incarnation, event_key, transport.publish),
         log=log,
         started_ms=clock.wall_ms(),
     )
@@ -141,17 +120,41 @@ def build_server(
         raise
 
 
-def _nobody(_cause: str, _why: str) -> None:
-    return None
-
-
-def _check_own(settings: ServerSettings, own: ServerKeys) -> None:
+def _load_keys(settings: ServerSettings, base: Path) -> tuple[ServerKeys, dict[str, KeySet]]:
+    own = load_server_keys(base / settings.keys / "server.key")
     if (own.acct, own.mode) != (settings.account, settings.mode):
         raise ConfigError(
             "CONFIG",
             f"server.key belongs to account {own.acct} ({own.mode}), server.toml says "
             f"{settings.account} ({settings.mode}): use the folder that `ztb init` made",
         )
+    sets = load_verify_sets(base / settings.keys, own)
+    if not sets:
+        raise ConfigError(
+            "KEY_FILE", f"no key set in {base / settings.keys}: run `ztb init` or `ztb keys add`"
+        )
+    register_secret(own.curve_secret.encode("ascii"))
+    register_secret(parse_key_hex(own.event_srv))
+    for key_set in sets.values():
+        for key in key_set.keys.values():
+            register_secret(key)
+    return own, sets
+
+
+def _listen(settings: ServerSettings, own: ServerKeys, sets: dict[str, KeySet]) -> Transport:
+    return Transport(
+        Binding(
+            host=settings.host,
+            port=settings.port,
+            bind_any=settings.bind_any,
+            keys=own.curve(),
+            allowed=frozenset(one.curve_public.encode("ascii") for one in sets.values()),
+        )
+    )
+
+
+def _nobody(_cause: str, _why: str) -> None:
+    return None
 
 
 def _bring_up(context: Context) -> Server:

@@ -17,7 +17,8 @@ def test_imports_go_to_the_same_floor_or_down_and_each_library_has_one_door() ->
 
 
 def test_no_module_is_longer_than_400_lines_and_no_function_longer_than_60() -> None:
-    found = size_breaches(ROOT, (*PACKAGES, "tests", "examples"))
+    # A test file is a list of cases: its length is no measure of what one must hold in mind.
+    found = size_breaches(ROOT, (*PACKAGES, "examples"))
     assert not found, "\n".join(found)
 
 

@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from bridge_client.link import refusal_of
 from bridge_client.result import from_view
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import GENESIS, ChainFault, Head, Record, verify_range
+from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.errors import RemoteProtocolError
-from bridge_core.protocol.messages import Fence, GetRange, GetStatus, Request
+from bridge_core.protocol.messages import Fence, GetRange, GetStatus, Query, Request
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import HelloReply, LogPage, LogRow, OrderView, StatusReply
+from bridge_core.protocol.replies import HelloReply, LogPage, LogRow, OrderView, Page, StatusReply
 
 if TYPE_CHECKING:
     from bridge_client.cli.journals import LocalOrder
     from bridge_client.connector import Connector
     from bridge_client.result import OrderResult
     from bridge_client.witness import Offset
+    from bridge_core.protocol.views import LimitView
 
 __all__ = [
     "NumberedRecord", "Walk", "accept_log", "ask", "fence_unseen", "find_order", "hello_of",
-    "log_size", "offset_of", "read_records", "records_of", "walk",
+    "log_size", "offset_of", "read_records", "records_of", "server_limits", "walk",
 ]  # fmt: skip
 
 _TIMEOUT_S: Final = 5.0
@@ -58,10 +61,30 @@ def ask(bridge: Connector, op: Op, body: Request, kind: type[_T]) -> _T:
 
 
 def find_order(bridge: Connector, order: str) -> OrderView:
-    """Return what the server knows of an order, by rid or client_order_id."""
-    by_rid = _RID.match(order) is not None
-    body = GetStatus(rid=order if by_rid else "", client_order_id="" if by_rid else order)
-    return ask(bridge, Op.GET_STATUS, body, StatusReply).order
+    """Return what the server knows of an order, by rid or client_order_id.
+
+    An order that it never saw is UNKNOWN NOT_SEEN.
+
+    Raises:
+        TransportError: no connection or no answer.
+        BridgeError: the server refused the question.
+    """
+    rid = order if _RID.match(order) else ""
+    body = GetStatus(rid=rid, client_order_id="" if rid else order)
+    link = bridge._link  # noqa: SLF001  (one distribution)
+    answer = link.answer(Op.GET_STATUS, body, _TIMEOUT_S)
+    view = link.session.foreign_view(answer)
+    if view is not None:
+        return view
+    if answer.code != ReasonCode.NOT_SEEN:
+        raise refusal_of(answer)
+    return OrderView(rid=rid, client_order_id=body.client_order_id, code=ReasonCode.NOT_SEEN)
+
+
+def server_limits(bridge: Connector) -> list[LimitView]:
+    """Return the limits that the server enforces, as it writes them."""
+    body = Query(symbol="", since=0, until=0, first=0, count=0)
+    return ask(bridge, Op.GET_LIMITS, body, Page).limits
 
 
 def fence_unseen(bridge: Connector, row: LocalOrder) -> OrderResult:

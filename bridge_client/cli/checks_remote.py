@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from decimal import Decimal
+from typing import Final
 
-from bridge_client.cli.asking import hello_of, offset_of
+from bridge_client.cli.asking import hello_of, offset_of, server_limits
 from bridge_client.cli.audit import verdict
 from bridge_client.cli.checkup import Check, Finding, Patient, fail, good, skip, warn
 from bridge_client.cli.journals import remembered, unfinished
 from bridge_client.settings import parse_endpoint
 from bridge_core.protocol.errors import BridgeError
 from bridge_core.protocol.limits import CLOCK_SKEW_MS_MAX, PROTOCOL_VERSION
-
-if TYPE_CHECKING:
-    from decimal import Decimal
+from bridge_core.protocol.replies import dec
 
 __all__ = ["REMOTE"]
 
@@ -145,15 +144,15 @@ def limits(patient: Patient) -> Finding:
     """Both sides' limits agree; the stricter one holds anyway."""
     if patient.hello is None or patient.bridge is None or patient.settings is None:
         return skip(_AWAY)
-    theirs = {
-        (row.name, row.symbol): row.exact.get("value", "") for row in patient.bridge.get_limits()
-    }
+    theirs = {(row.name, row.symbol): row.value for row in server_limits(patient.bridge)}
     differ = []
-    for symbol, ours in patient.settings.limits.items():
-        for name in ("max_volume", "max_positions"):
+    for symbol, ours in patient.settings.broker_limits().items():
+        for name, mine in (
+            ("max_volume", ours.max_volume),
+            ("max_positions", Decimal(ours.max_positions)),
+        ):
             other = theirs.get((name, symbol), "")
-            mine: Decimal | int = getattr(ours, name)
-            if other and type(mine)(other) != mine:
+            if other and dec(other) != mine:
                 differ.append(f"{symbol} {name}: {mine} here, {other} at the server")
     if differ:
         return warn("; ".join(differ), "the stricter holds; write the same in both .toml files")

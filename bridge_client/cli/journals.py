@@ -65,7 +65,7 @@ _OPEN: Final = """SELECT rid, client_order_id, op, inc, iat, deadline_ms, sent_m
 
 def _orders(state: Path, query: str, *values: str) -> list[LocalOrder]:
     return [
-        LocalOrder(client, *row[:-2], bool(row[-2]), decode_reply(OrderView, row[-1]))
+        LocalOrder._make((client, *row[:-2], bool(row[-2]), decode_reply(OrderView, row[-1])))
         for client, connection in _journals(state)
         for row in connection.execute(query, values)
     ]

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bridge_client.cli.asking import fence_unseen
-from bridge_client.cli.exits import Exit, exit_of_outcome
+from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
 from bridge_client.cli.journals import local_orders, unfinished
 from bridge_client.cli.orders import show_result, when
 from bridge_client.cli.output import Answer
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from bridge_client.facts import Fact
 
 __all__ = [
-    "account", "fence", "history", "pending", "positions", "quote", "status", "symbols", "wait",
+    "account", "fence", "history", "pending", "positions", "quote", "status", "symbols",
+    "unknown_order", "wait",
 ]  # fmt: skip
 
 def _cell(fact: Fact, name: str) -> object:
@@ -120,6 +121,15 @@ def status(ctx: Context) -> Answer:
     return show_result(ctx.out, result)
 
 
+def unknown_order(order: str) -> UsageError:
+    """Return the refusal of an order that nobody here has heard of."""
+    return UsageError(
+        f"neither this machine nor the server knows an order {order!r}: `ztb audit show` lists "
+        "what happened",
+        "NO_ORDER",
+    )
+
+
 def wait(ctx: Context) -> Answer:
     """Wait until one order, or every order unfinished on this machine, is final."""
     args = ctx.args
@@ -149,8 +159,10 @@ def fence(ctx: Context) -> Answer:
         except LocalProtocolError as error:
             # The server never saw it; what was signed here says which incarnation to fence.
             rows = local_orders(place.state, order)
-            if error.code != "NOT_OURS" or not rows:
+            if error.code != "NOT_OURS":
                 raise
+            if not rows:
+                raise unknown_order(order) from error
             result = fence_unseen(bridge, rows[0])
     ctx.out.line(str(result))
     outcome = exit_of_outcome(result.status, result.code, result.by)

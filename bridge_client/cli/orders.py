@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cancel", "check", "close", "close_all", "modify", "order", "say_code", "show_result",
-    "when",
+    "show_sweep",     "when",
 ]  # fmt: skip
 
 
@@ -36,17 +36,27 @@ def show_result(out: Console, result: OrderResult) -> Answer:
     """Print one order's line and return its answer."""
     out.line(str(result))
     code = exit_of_outcome(result.status, result.code, result.by)
-    if code == Exit.UNKNOWN:
+    if result.code == ReasonCode.NOT_SEEN:
+        say_code(out, result.code)
+    elif code == Exit.UNKNOWN:
         name = result.client_order_id or result.rid
         out.say(f"not known yet; before anything else: ztb wait {name}")
     elif code != Exit.OK:
         say_code(out, result.code)
+    return Answer(code, {"result": result})
+
+
+def show_sweep(out: Console, result: OrderResult) -> Answer:
+    """Print what one order with many effects did to each ticket."""
+    answer = show_result(out, result)
     if result.children:
         out.table(
             ("TICKET", "OP", "STATUS", "CODE"),
             [(child.ticket, child.op, child.status, child.code) for child in result.children],
         )
-    return Answer(code, {"result": result})
+    elif answer.exit == Exit.OK:
+        out.say("there was nothing to close or cancel")
+    return answer
 
 
 def say_code(out: Console, code: str) -> None:
@@ -145,7 +155,7 @@ def close_all(ctx: Context) -> Answer:
     confirm(ctx, place, f"close all positions{f' of {symbol}' if symbol else ''}", alias=True)
     with trading(place) as bridge:
         result = bridge.close_all(symbol)
-    return show_result(ctx.out, result)
+    return show_sweep(ctx.out, result)
 
 
 def modify(ctx: Context) -> Answer:

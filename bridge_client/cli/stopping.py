@@ -9,13 +9,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args, get_type_hints
 
+from msgspec import structs
+
 from bridge_client.cli.arguments import nearest
 from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
-from bridge_client.cli.orders import say_code, show_result
+from bridge_client.cli.orders import say_code, show_sweep
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import Place, place_of, querying, trading
 from bridge_client.settings import load_settings
+from bridge_core.protocol.codes import Status
 from bridge_core.protocol.messages import Settle
 
 if TYPE_CHECKING:
@@ -33,7 +36,8 @@ def show_state(ctx: Context, result: StateResult) -> Answer:
     out = ctx.out
     code = exit_of_outcome(result.status, result.code, result.by)
     if code == Exit.OK:
-        out.line(f"{result.status}: trading state {out.word(result.state)}")
+        state = f": trading state {out.word(result.state)}" if result.state else ""
+        out.line(f"{result.status}{state}")
     else:
         why = "" if result.code in ("", "-") else f" {result.code}"
         out.line(f"{result.status}{why}{f' by {result.by}' if result.by else ''}")
@@ -73,7 +77,7 @@ def flatten(ctx: Context) -> Answer:
     confirm(ctx, place, what, alias=True)
     with trading(place) as bridge:
         result = bridge.flatten(args.reason, args.scope.upper())
-    return show_result(ctx.out, result)
+    return show_sweep(ctx.out, result)
 
 
 def operator_place(folder: str) -> Place:
@@ -102,6 +106,9 @@ def resume(ctx: Context) -> Answer:
     confirm(ctx, place, f"end {cause}, so that orders may pass again", alias=True)
     with querying(ctx, place) as bridge:
         result = bridge.resume(cause, args.reason)
+        if result.status == Status.DONE and not result.state:
+            now = bridge.health()
+            result = structs.replace(result, state=now.state, causes=now.causes)
     return show_state(ctx, result)
 
 

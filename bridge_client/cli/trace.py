@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from bridge_client.cli.asking import find_order, records_of
-from bridge_client.cli.exits import NO_ANSWER, UsageError, exit_of_outcome
+from bridge_client.cli.exits import NO_ANSWER, exit_of_outcome
 from bridge_client.cli.journals import LocalOrder, local_orders
+from bridge_client.cli.knowing import unknown_order
 from bridge_client.cli.output import Answer, moment
 from bridge_client.cli.places import place_of, querying
 from bridge_core.protocol.codes import ReasonCode, Status
@@ -25,26 +26,33 @@ if TYPE_CHECKING:
 
 __all__ = ["Step", "run", "steps_of"]
 
-_HOPS: Final = ("connector", "server", "executor", "broker")
-
-
 class Step(NamedTuple):
-    """One thing that happened: when (UTC ms), at which hop, what, and how we know."""
+    """One thing that happened: when (UTC ms), at which hop, what, and how we know.
+
+    A broker's time is market time, which no other clock is compared with; `order` (UTC ms) places
+    it among the others.
+    """
 
     time: int
     hop: str
     what: str
     evidence: str
+    order: int
+
+
+def _step(time: int, hop: str, what: str, evidence: str) -> Step:
+    return Step(time, hop, what, evidence, time)
 
 
 def _local_steps(row: LocalOrder) -> list[Step]:
     where = f"journal of {row.client}"
-    steps = [
-        Step(row.iat, "connector", f"signed {row.op}, dead at {moment(row.deadline_ms)}", where),
-        Step(row.sent_ms, "connector", "written down, then sent", where),
-    ]
+    steps = []
+    if row.iat:  # an order adopted from the server after a lost disk has none
+        dead = f"signed {row.op}, dead at {moment(row.deadline_ms)}"
+        steps.append(_step(row.iat, "connector", dead, where))
+    steps.append(_step(row.sent_ms, "connector", "written down, then sent", where))
     if row.over and row.ended_ms:
-        steps.append(Step(row.ended_ms, "connector", f"knows: {_outcome(row.view)}", where))
+        steps.append(_step(row.ended_ms, "connector", f"knows: {_outcome(row.view)}", where))
     return steps
 
 
@@ -53,43 +61,49 @@ def _outcome(view: OrderView) -> str:
     return f"{view.status}{code}{f' by {view.by}' if view.by else ''}"
 
 
+_STATES: Final = {
+    "ACCEPTED": ("server", "verified, judged, accepted"),
+    "DISPATCHING": ("executor", "intent durable, handed to the executor"),
+    "UNKNOWN": ("executor", "no certain answer: UNKNOWN"),
+}
+
+
 def _record_step(found: NumberedRecord) -> Step:
     record = found.record
-    what = " ".join(part for part in (record.kind, record.op, record.state, record.code) if part)
+    hop, what = _STATES.get(record.state, ("server", f"{record.kind} {record.state}".strip()))
     data = " ".join(f"{k}={v}" for k, v in record.data.items() if k != "req_hash")
-    hop = "executor" if record.state == "DISPATCHING" else "server"
-    return Step(record.ts, hop, f"{what} {data}".rstrip(), f"record {found.n}")
+    told = " ".join(part for part in (what, record.code, data) if part)
+    return _step(record.ts, hop, told, f"record {found.n}")
 
 
 def _broker_steps(view: OrderView) -> list[Step]:
     if not view.execution_time:
         return []
     price = view.close_price if view.op == "CLOSE" else view.price
-    what = " ".join(
-        part
-        for part in (
-            f"{view.type} {view.volume} {view.symbol}".strip(),
-            f"at {price}" if price != "0" else "",
-            f"ticket={view.ticket}" if view.ticket else "",
-            f"deal={view.deal}" if view.deal else "",
-        )
-        if part
+    parts = (
+        f"{view.type} {view.volume} {view.symbol}".strip(),
+        f"at {price}" if price != "0" else "",
+        f"ticket={view.ticket}" if view.ticket else "",
+        f"deal={view.deal}" if view.deal else "",
     )
+    what = " ".join(part for part in parts if part)
     evidence = f"{view.evidence or 'server'}, market time"
-    return [Step(view.execution_time, "broker", what, evidence)]
+    return [Step(view.execution_time, "broker", what, evidence, view.ended_at or view.time)]
 
 
 def steps_of(
     local: list[LocalOrder], view: OrderView | None, records: list[NumberedRecord]
 ) -> list[Step]:
-    """Return the steps in order of time; at the same instant the nearer hop comes first."""
-    steps = [step for row in local for step in _local_steps(row)]
+    """Return the steps in order of time; what the broker did comes before who wrote it down."""
+    steps = _broker_steps(view) if view is not None else []
+    steps += [step for row in local for step in _local_steps(row)]
+    if view is not None and view.accepted_at and not any(
+        found.record.state == "ACCEPTED" for found in records
+    ):
+        # Accepted and dispatched may be one commit, and so one record.
+        steps.append(_step(view.accepted_at, "server", _STATES["ACCEPTED"][1], "server's view"))
     steps += [_record_step(found) for found in records]
-    if view is not None:
-        steps += _broker_steps(view)
-        if not records and view.accepted_at:
-            steps.append(Step(view.accepted_at, "server", "accepted", "server's view"))
-    return sorted(steps, key=lambda step: (step.time, _HOPS.index(step.hop)))
+    return sorted(steps, key=lambda step: step.order)
 
 
 def run(ctx: Context) -> Answer:
@@ -112,11 +126,7 @@ def run(ctx: Context) -> Answer:
     if not local and (view is None or view.code == ReasonCode.NOT_SEEN):
         if away is not None:
             raise away
-        raise UsageError(
-            f"neither this machine nor the server knows an order {order!r}: `ztb history` and "
-            "`ztb audit show` list what happened",
-            "NO_ORDER",
-        )
+        raise unknown_order(order)
     return _tell(ctx, local, view, records)
 
 

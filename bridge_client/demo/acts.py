@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from bridge_client.connector import Connector
 from bridge_client.demo.evidence import SignedRow, begun_acts, signed_rows
-from bridge_client.demo.house import House
+from bridge_client.demo.house import ACCOUNT, House
 from bridge_client.demo.options import draw
 from bridge_client.demo.prices import SYMBOL
 from bridge_client.demo.watching import Watched
@@ -22,6 +22,7 @@ from bridge_core.protocol.errors import BridgeError
 from bridge_core.protocol.operations import Purpose
 from bridge_core.protocol.replies import OrderView, decode_reply
 from bridge_core.protocol.signing import Frames, reply_mac_holds
+from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import parse_reply
 
 __all__ = ["ACTS", "Act", "Actor", "plan"]
@@ -81,22 +82,22 @@ class Actor:
 
     def too_large_here(self) -> None:
         """More than connector.toml allows: nothing is signed."""
-        self._too_large("5.00", "connector", "nothing was signed")
+        self._too_large("5", "connector", "nothing signed")
 
     def too_large_there(self) -> None:
         """More than server.toml allows, which the connector does not know."""
-        self._too_large("0.50", "server", "the broker saw nothing")
+        self._too_large("0.5", "server", "no broker call")
 
     def _too_large(self, lots: str, by: str, end: str) -> None:
         name = self._id(f"large-{by}")
         result = self._calls.buy(SYMBOL, lots, client_order_id=name)
         self.story.append(
             Act(
-                order=f"buy {lots}, too large",
+                order=f"{lots} lots, too large",
                 outcome=str(result.status),
                 by=result.by,
                 ms=self._last_ms(),
-                what=f"{result.code}: limit {result.limit} there; {end}",
+                what=f"{result.code} {result.limit}; {end}",
                 held=(result.status, result.by) == (Status.DENIED, by),
                 client_order_id=name,
             )
@@ -131,12 +132,12 @@ class Actor:
         self.story.append(
             Act(
                 order=order,
-                outcome="ANSWERED" if silence.answered else "no answer",
+                outcome="ANSWERED" if silence.answered else "dropped",
                 by="server",
                 ms=None,
-                what=f"dropped ({why} {silence.dropped} in HEALTH); not executed"
+                what=f"no answer; {why} +{silence.dropped}"
                 if held
-                else f"{why} {silence.dropped}, executed {silence.begun}",
+                else f"{why} +{silence.dropped}, executed {silence.begun}",
                 held=held,
                 client_order_id=client_order_id,
             )
@@ -148,7 +149,7 @@ class Actor:
         was, now = f'"volume":"{_LOTS}"'.encode(), b'"volume":"9.01"'
         body = row.frames.body.replace(was, now)
         silence = self._unanswered(row.frames.token, body, "dropped_mac")
-        self._dropped("one byte changed: 9.01", silence, "dropped_mac", row.client_order_id)
+        self._dropped("one byte: 0.01>9.01", silence, "dropped_mac", row.client_order_id)
         self._end_probe(result, "byte")
 
     def forged(self) -> None:
@@ -156,7 +157,7 @@ class Actor:
         row, result = self._probe("forged")
         token = _FORGED_V43.format(seconds=int(time.time())).encode("ascii")
         silence = self._unanswered(token, row.frames.body, "dropped_token")
-        self._dropped("RISK_PASS:00000000:...", silence, "dropped_token", row.client_order_id)
+        self._dropped(_FORGED_V43.partition("{")[0], silence, "dropped_token", row.client_order_id)
         self._end_probe(result, "forged")
 
     def again(self) -> None:
@@ -173,11 +174,11 @@ class Actor:
         same = told is not None and (told.status, told.ticket) == (result.status, result.ticket)
         self.story.append(
             Act(
-                order="the same bytes again",
+                order="same bytes again",
                 outcome="no answer" if told is None else told.status,
                 by="server",
                 ms=ms,
-                what="the stored reply; executed once"
+                what="stored reply, executed once"
                 if same and not extra
                 else f"another answer, executed {extra} more",
                 held=same and not extra,
@@ -217,20 +218,24 @@ class Actor:
         self._bridge.connect(_RETURN_S)
         result = self._bridge.wait(name, _RETURN_S)
         ms = (time.perf_counter() - begun) * 1000
-        left = "nothing was left"
+        # The broker's own deals say whether the word is true, whichever it is.
+        tag = make_tag(ACCOUNT, result.rid).comment
+        deals = self._bridge.get_history(since=self._bridge.get_quote(SYMBOL).time)
+        traded = any(deal.comment.startswith(tag) for deal in deals)
+        left = ""
         if result.status is Status.FILLED:
             self._calls.close_position(result, client_order_id=self._id("kill-close"))
-            left = "then closed"
-        quiet = self._wait_until_quiet()
-        proof = f" by {result.evidence}" if result.evidence else ""
+            left = ", closed"
+        known_all = self._wait_until_quiet()
+        proof = f"proof {result.evidence}" if result.evidence else "answered"
         self.story.append(
             Act(
-                order="buy 0.01, server killed",
+                order="in flight at kill",
                 outcome=str(result.status),
                 by=result.by or "broker",
                 ms=ms,
-                what=f"{known.status} at the kill, known{proof}; {left}",
-                held=result.final and quiet,
+                what=f"was {known.status}, {proof}{left}",
+                held=known_all and result.final and traded == (result.status is Status.FILLED),
                 client_order_id=name,
             )
         )

@@ -8,7 +8,7 @@ from bridge_client import Connector, OrderResult, PositionClosed, Resync, Status
 
 __all__ = ["run"]
 
-FAST, SLOW, LOTS = 5, 20, 0.02
+FAST, SLOW, LOTS = 6, 24, 0.02
 
 
 def run(bridge: Connector, symbol: str) -> None:

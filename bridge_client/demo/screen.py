@@ -61,5 +61,5 @@ class Progress:
     def end(self) -> None:
         """Take the bar away."""
         if self.live:
-            sys.stderr.write(_CLEAR)
+            sys.stderr.write(_CLEAR + "\n")
             sys.stderr.flush()

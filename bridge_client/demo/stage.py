@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
 
+from msgspec import structs
+
 from bridge_client.cli.exits import Exit
 from bridge_client.cli.output import Answer, Console
 from bridge_client.connector import Connector
@@ -27,6 +29,7 @@ from bridge_client.rawwire import FloorSizes, floor_round_trips
 from bridge_client.result import OrderResult
 from bridge_client.views import Account, Deal
 from bridge_core.protocol.codes import Status
+from bridge_core.protocol.errors import BridgeError
 
 __all__ = ["play"]
 
@@ -43,21 +46,25 @@ def play(options: DemoOptions, out: Console) -> Answer:
         ConfigError: the prices, or `ztb init`.
         BridgeError: the server ended, or a price did not arrive.
     """
+    tape = _tape(options)
     folder = Path(tempfile.mkdtemp(prefix="ztb-demo-"))
-    keep = True
+    keep = options.keep
     try:
-        tape = _tape(options)
         report = _Run(options, tape, folder, out).report()
         show(out, report)
-        keep = bool(report.broken) or options.keep
-        if options.keep:
-            out.say(f"kept {folder}")
-        held = not report.broken
-        facts = {"held": held, "broken": report.broken, "report": report}
-        return Answer(Exit.OK if held else Exit.REJECTED, facts)
+        keep = keep or bool(report.broken)
+    except BridgeError:
+        keep = True
+        out.warn(f"seed {options.seed}; both journals and the broker's ledger are in {folder}")
+        raise
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+    if options.keep:
+        out.say(f"kept {folder}")
+    held = not report.broken
+    facts = {"held": held, "broken": report.broken, **structs.asdict(report)}
+    return Answer(Exit.OK if held else Exit.REJECTED, facts)
 
 
 def _tape(options: DemoOptions) -> Tape:
@@ -178,10 +185,10 @@ def _line(each: Noted) -> OrderLine:
 def _of_strategy(noted: list[Noted]) -> Iterable[Act]:
     """Yield the strategy's orders that tell the story: the first of each kind that went through."""
     kinds = (
-        ("market order, SL and TP", "OPEN", Status.FILLED),
-        ("pending order", "OPEN", Status.WORKING),
+        ("market, SL and TP", "OPEN", Status.FILLED),
+        ("pending", "OPEN", Status.WORKING),
         ("partial close", "CLOSE", Status.FILLED),
-        ("modify: stop to entry", "MODIFY", Status.DONE),
+        ("modify the stop", "MODIFY", Status.DONE),
     )
     for name, op, status in kinds:
         for each in noted:
@@ -203,13 +210,10 @@ def _what(told: OrderResult) -> str:
     exact = told.exact
     if told.op == "OPEN":
         at = exact["price"] if told.status is Status.FILLED else exact["requested_price"]
-        return f"{told.type} {exact['requested_volume']} at {at}, ticket {told.ticket}"
+        return f"{told.type} {exact['requested_volume']} at {at} #{told.ticket}"
     if told.op == "CLOSE":
-        return (
-            f"{exact['volume']} at {exact['close_price']}, {exact['remaining_volume']} stays, "
-            f"{exact['profit']}"
-        )
-    return f"sl {exact['sl']}, tp {exact['tp']}, ticket {told.ticket}"
+        return f"{exact['volume']} at {exact['close_price']}, {exact['remaining_volume']} stays"
+    return f"sl {exact['sl']} tp {exact['tp']} of #{told.ticket}"
 
 
 def _flattened(ended: OrderResult, noted: Noted) -> Act:
@@ -219,7 +223,7 @@ def _flattened(ended: OrderResult, noted: Noted) -> Act:
         outcome=str(ended.status),
         by="broker",
         ms=noted.ms,
-        what=f"{done} of {len(ended.children)} left over were ended",
+        what=f"{done} of {len(ended.children)} left over ended",
         held=ended.status is Status.DONE,
         client_order_id=noted.client_order_id,
     )

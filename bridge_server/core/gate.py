@@ -195,14 +195,14 @@ def _load(request: Admitted, at: Conditions) -> Refusal | None:
 
 
 def _state(body: Request, at: Conditions) -> Refusal | None:
-    symbol, act, helps = "", Act.ENTER, False
-    if isinstance(body, Open):
-        symbol, helps = body.symbol, _shrinks(body, at)
-    elif isinstance(body, Modify):
+    if isinstance(body, Modify):
         act = Act.STOPS if stops_only(body) else Act.PRICE
         held = _held(body.ticket, at.snapshot)
         symbol = held.symbol if held is not None else ""
         helps = not _removes_sl(body, held)
+    else:
+        assert isinstance(body, Open)  # the entry lane's other operations
+        act, symbol, helps = Act.ENTER, body.symbol, _shrinks(body, at)
     code = refused_by_state(at.causes.state(symbol), act, helps=helps)
     if code is None:
         return None

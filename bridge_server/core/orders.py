@@ -1,4 +1,4 @@
-"""Order states and the one transition table (protocol.md 7, recovery.md).
+"""Order states and the one transition table (protocol.md 7).
 
 What is absent from the table is illegal. The journal applies every change by compare-and-set, so
 the database and not program flow guarantees that ACCEPTED -> DISPATCHING happens once.

@@ -1,4 +1,4 @@
-"""Journal row + broker records -> evidence -> outcome (recovery.md, Ending UNKNOWN).
+"""Journal row + broker records -> evidence -> outcome (protocol.md 7).
 
 Evidence, strongest first: the tag on an order, deal or position; a unique shape (flagged weak);
 absence, which the caller may conclude only from scans that say they are complete, `settle` apart.

@@ -1,6 +1,6 @@
 """Trading state: named causes -> ACTIVE, REDUCE_ONLY or HALTED; the state x operation matrix.
 
-The state is the worst of its causes (recovery.md, Trading state). Conditions end by themselves,
+The state is the worst of its causes (protocol.md 12). Conditions end by themselves,
 latches only by an operator's RESUME. Anyone with a trade or reduce key may lower the state.
 """
 

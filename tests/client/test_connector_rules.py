@@ -23,6 +23,7 @@ from bridge_client import (
 from bridge_client.link import read_clocks
 from bridge_client.settings import load_settings
 from bridge_client.witness import Now
+from bridge_core.host.keyfiles import random_key
 from bridge_core.protocol import limits
 from bridge_core.protocol import messages as m
 from bridge_core.protocol.operations import Op, Scope
@@ -376,7 +377,7 @@ def test_on_an_ea_account_a_fill_without_the_eas_word_is_unknown_until_it_comes(
 
 
 def _forgeries(server: FakeServer, token: RequestToken, reply: Frames) -> list[Frames]:
-    other = replace(server.kit.bundle, root="ab" * 16 + "cd" * 16)
+    other = replace(server.kit.bundle, root=random_key().hex())
     keys, server.keys = server.keys, other.key_set()
     frames = opened(server)[-1]
     lie = OrderView(rid=token.rid, op="OPEN", status="REJECTED", final=True)
@@ -514,7 +515,7 @@ def test_a_skewed_clock_refuses_entries_and_signs_reductions_in_the_servers_time
         bridge.connect()
         result = bridge.buy("EURUSD", 0.01)
         denied_here(result, "CLOCK_SKEW")
-        assert "60" in result.value
+        assert result.value.startswith(("5999", "6000"))
         assert bridge.modify_position(held.ticket, sl=1.0).status is Status.DONE
         assert bridge.close_position(held).status is Status.FILLED
     token = parse_request(next(f for op, f in server.seen if op is Op.CLOSE).token)

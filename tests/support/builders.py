@@ -200,14 +200,12 @@ def key_set(
     scope: Scope = Scope.TRADE, *, kid: str = KID, ea: bool = False, root: int = 1, **over: Any
 ) -> KeySet:
     """A set whose keys are derived from 32 equal bytes."""
-    base = KeySet(
-        kid=kid, acct=ACCT, mode=Mode.PAPER, scope=scope, curve_public=CURVE, keys={}
-    )
+    base = KeySet(kid=kid, acct=ACCT, mode=Mode.PAPER, scope=scope, curve_public=CURVE, keys={})
     made = derive_set(bytes([root]) * 32, base, purposes(scope, ea=ea))
     return structs.replace(made, **over)
 
 
-def token(op: Op, **over: Any) -> RequestToken:
+def token(op: Op, /, **over: Any) -> RequestToken:
     made = RequestToken(
         prefix=OPERATIONS[op].prefix, kid=KID, acct=ACCT, op=op.value, rid=RID, iat=NOW, ttl=5_000,
         inc=INC,
@@ -216,7 +214,7 @@ def token(op: Op, **over: Any) -> RequestToken:
 
 
 def sign(
-    op: Op, body: Request | bytes, keys: KeySet, *, ea: bool = False, **over: Any
+    op: Op, body: Request | bytes, keys: KeySet, /, *, ea: bool = False, **over: Any
 ) -> Frames:
     """Sign a body, legal or not, as the owner of the keys would; `over` changes the token first."""
     raw = body if isinstance(body, bytes) else encode_body(body)
@@ -231,7 +229,7 @@ _SCOPES: Final[Mapping[Op, Scope]] = {Op.RESUME: Scope.OPERATOR, Op.SETTLE: Scop
 
 
 def admit(
-    op: Op, body: Request | bytes | None = None, keys: KeySet | None = None, **over: Any
+    op: Op, body: Request | bytes | None = None, keys: KeySet | None = None, /, **over: Any
 ) -> Admitted:
     """Return an authentic request, made by signing and verifying it."""
     keys = keys if keys is not None else key_set(_SCOPES.get(op, Scope.TRADE))

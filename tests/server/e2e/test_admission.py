@@ -273,7 +273,7 @@ def test_a_cut_body_under_a_true_mac_is_denied_body(client: RawClient, cut: int)
         (b'"deviation":20', b'"deviation":20,"magic":7'),
         (b'"symbol":"EURUSD"', b'"symbol":"EURUSD "'),
         (b'"symbol":"EURUSD"', b'"symbol":"EURUSD\x00"'),
-        (b'"symbol":"EURUSD"', "\"symbol\":\"\u0415URUSD\"".encode()),
+        (b'"symbol":"EURUSD"', '"symbol":"\u0415URUSD"'.encode()),
         (b'"type":"BUY"', b'"type":"buy"'),
     ],
 )
