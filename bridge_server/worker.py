@@ -112,6 +112,7 @@ class Observed(Struct, frozen=True):
 Post = Started | Failed | Executed | Answered | Scanned | Observed
 
 _POSTS_MAX: Final = 4096
+_BREATH_S: Final = 0.001
 
 
 class Worker:
@@ -183,7 +184,7 @@ class Worker:
 
     def _serve(self) -> None:
         interval_s = self._backend.pump_interval_ms / 1000
-        next_pump = time.monotonic()
+        next_pump = latest_pump = time.monotonic()
         while True:
             try:
                 job = self._inbox.get(timeout=max(0.0, next_pump - time.monotonic()))
@@ -193,9 +194,12 @@ class Worker:
                 post = self._do(job)
                 self._began = 0.0
                 self._post(post)
+                # The loop answers first: a pump at once would hold the interpreter against it.
+                next_pump = min(time.monotonic() + _BREATH_S, latest_pump)
             except Empty:
+                self._pump()
                 next_pump = time.monotonic() + interval_s
-            self._pump()
+                latest_pump = next_pump + _BREATH_S
 
     def _pump(self) -> None:
         begun = time.perf_counter()

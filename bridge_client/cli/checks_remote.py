@@ -32,6 +32,7 @@ def port(patient: Patient) -> Finding:
     try:
         socket.create_connection((host.strip("[]"), number), _CONNECT_S).close()
     except OSError as error:
+        patient.listens = False
         return fail(f"{held.server} does not answer ({error.strerror or error})", _START)
     return good(f"{held.server} accepts connections")
 
@@ -40,6 +41,8 @@ def hello(patient: Patient) -> Finding:
     """The pinned server answers, authenticated."""
     if patient.bridge is None:
         return skip("no usable configuration or keys")
+    if not patient.listens:
+        return skip("nobody listens there")
     try:
         patient.bridge.connect(timeout=_CONNECT_S)
         patient.hello = hello_of(patient.bridge)

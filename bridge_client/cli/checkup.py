@@ -53,6 +53,7 @@ class Patient:
     wanted: str = ""
     settings: ConnectorSettings | None = None
     bundle: Bundle | None = None
+    listens: bool = True
     bridge: Connector | None = None
     hello: HelloReply | None = None
     health: Health | None = None

@@ -35,10 +35,10 @@ def run(ctx: Context) -> Answer:
     with querying(ctx) as bridge:
         found = bridge.health()
     out = ctx.out
+    offset = "" if found.why else f"{found.offset_ms:+d} ms +/- {found.uncertainty_ms} ms"
     out.fields(
         [
             ("state", found.state),
-            ("why", found.why),
             ("account", f"{found.account} {found.mode}".strip()),
             ("server", found.server),
             ("backend", found.backend),
@@ -46,8 +46,8 @@ def run(ctx: Context) -> Answer:
             ("open orders", found.open_orders or ""),
             ("unknown orders", found.unknown_orders or ""),
             ("unfinished here", " ".join(found.unfinished)),
-            ("clock offset", f"{found.offset_ms:+d} ms +/- {found.uncertainty_ms} ms"),
-            ("settle clock", found.settle_clock),
+            ("clock offset", offset),
+            ("settle clock", found.settle_clock if offset else ""),
         ]
     )
     out.table(("HOP", "STATE", "SINCE", "24 H", "ALL", "WHY"), _hops(found))

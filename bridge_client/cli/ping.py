@@ -42,14 +42,13 @@ def run(ctx: Context) -> Answer:
         "connector to server": spread([one.ms for one in pings]),
         "server to terminal": spread([o.terminal_ms for o in pings if o.terminal_ms is not None]),
     }
-    ctx.out.table(
-        ("HOP", "MIN", "MEDIAN", "P99"),
-        [
-            (hop, *(f"{value:.3f} ms" for value in found.values()))
-            for hop, found in hops.items()
-            if found
-        ],
-    )
+    rows = [
+        (hop, *(f"{value:.3f} ms" for value in found.values()))
+        for hop, found in hops.items()
+        if found
+    ]
+    if rows:
+        ctx.out.table(("HOP", "MIN", "MEDIAN", "P99"), rows)
     data: dict[str, object] = {"sent": args.count, "answered": len(pings), "hops": hops}
     if pings:
         best = min(pings, key=lambda one: one.uncertainty_ms)

@@ -169,7 +169,7 @@ def _promises(out: Console, report: Report) -> Iterator[str]:
         f"{check.agreeing}/{check.heads} witnessed heads agree"
     )
     end = f"found at record {check.found}" if check.found else "NOT found"
-    yield f"{'':<29}a bit of record {check.flipped} flipped in a copy: {end}"
+    yield f"{'':<8}one bit of record {check.flipped} flipped in a copy: {end}"
 
 
 def _mark(out: Console, good: bool) -> str:  # noqa: FBT001  (one word or the other)

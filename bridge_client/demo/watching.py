@@ -48,6 +48,7 @@ class Watched:
         self._bridge = bridge
         self._prefix = f"demo-{seed}-"
         self._pacer: Pacer | None = None
+        self._numbered = 0
         self.noted: list[Noted] = []
         self.row = 0
 
@@ -70,7 +71,9 @@ class Watched:
     def _noting(self, call: Callable[..., OrderResult]) -> Callable[..., OrderResult]:
         def noted(*args: object, **options: object) -> OrderResult:
             # Numbered, not random: two runs of one seed can be compared order by order.
-            options.setdefault("client_order_id", f"{self._prefix}{len(self.noted) + 1:04}")
+            if "client_order_id" not in options:
+                self._numbered += 1
+                options["client_order_id"] = f"{self._prefix}{self._numbered:04}"
             begun = time.perf_counter()
             result = call(*args, **options)
             ms = (time.perf_counter() - begun) * 1000

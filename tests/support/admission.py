@@ -1,4 +1,4 @@
-"""Judging single requests: lanes as lists, a terminal that the example bodies fit, one-line asking."""
+"""Judging single requests: the lanes as lists, and a terminal that the example bodies fit."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ from tests.vectors.examples import BODIES
 __all__ = [
     "ACCT", "CURVE", "INC", "KID", "MONO", "NOW", "RID", "TAG", "admit", "cancel_order",
     "close_order", "conditions", "deal", "desk", "ended", "key_set", "limits_of", "modify_order",
-    "open_order", "pending", "position", "quote", "row", "scan", "sign", "snapshot", "spec", "token",
+    "open_order", "pending", "position", "quote", "row", "scan", "sign", "snapshot", "spec",
+    "token",
 ]  # fmt: skip
 
 NOW: Final = 1_795_219_200_000

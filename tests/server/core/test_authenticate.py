@@ -46,7 +46,7 @@ def _enter(frames: Frames, **over: Any) -> Admitted | Drop:
     )
 
 
-# --- who asks -----------------------------------------------------------------------------------
+# --- who asks --------------------------------------------------------------------------------
 
 
 def test_an_authentic_request_carries_its_parts_and_exactly_its_bytes() -> None:
@@ -227,7 +227,7 @@ def test_of_two_reasons_to_drop_the_first_is_counted(first: Any, second: Any) ->
     assert _enter(frames, **{**second[2], **first[2]}) is first[0]
 
 
-# --- may it -------------------------------------------------------------------------------------
+# --- may it ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scope", list(Scope))

@@ -35,7 +35,7 @@ _C = ReasonCode
 _TTL = 5_000
 
 
-# --- precedence: the table of admission -----------------------------------------------------------
+# --- precedence: the table of admission ------------------------------------------------------
 
 # Each line: the code, how the request is bent, how the server is. In order of precedence.
 _LINES: list[tuple[ReasonCode, dict[str, Any], dict[str, Any]]] = [
@@ -98,7 +98,7 @@ def test_of_two_refusals_the_first_in_the_table_is_given(first: Any, second: Any
     assert _bent(first, second) is first[0]
 
 
-# --- the stop lane --------------------------------------------------------------------------------
+# --- the stop lane ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("op", STOPS)
@@ -131,7 +131,7 @@ def test_a_stop_whose_body_cannot_be_read_stops_without_a_reason(op: Op, body: b
     assert judge(admit(op, body), conditions()) == Stop(reason="")
 
 
-# --- incarnation ----------------------------------------------------------------------------------
+# --- incarnation -----------------------------------------------------------------------------
 
 _NEEDS = [*REDUCERS, *ENTRIES, Op.RESUME, Op.SETTLE, Op.HEARTBEAT]
 
@@ -147,7 +147,7 @@ def test_what_only_asks_or_lowers_is_answered_under_any_incarnation(op: Op) -> N
     assert judged(admit(op, inc="f" * 16)) is None
 
 
-# --- time -----------------------------------------------------------------------------------------
+# --- time ------------------------------------------------------------------------------------
 
 _FRESH = sorted(set(Op) - {Op.HELLO, Op.PING} - set(STOPS))
 

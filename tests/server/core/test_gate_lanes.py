@@ -43,7 +43,7 @@ _STOPS_ONLY = modify_order(4711, sl="1.09000")
 _NEW_PRICE = modify_order(4712, price="1.08000")
 
 
-# --- bodies and ids -------------------------------------------------------------------------------
+# --- bodies and ids --------------------------------------------------------------------------
 
 _BODIED = sorted(set(Op) - set(STOPS))
 
@@ -71,7 +71,7 @@ def test_what_uses_up_no_client_order_id_cannot_have_a_taken_one(op: Op) -> None
     assert judged(admit(op), id_taken=lambda _: True) is None
 
 
-# --- load -----------------------------------------------------------------------------------------
+# --- load ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("op", sorted(set(Op) - set(STOPS)))
@@ -107,7 +107,7 @@ def test_a_full_queue_and_a_stopping_server_still_answer(op: Op) -> None:
     assert judged(admit(op), queue_full=True, stopping=True) is None
 
 
-# --- trading state --------------------------------------------------------------------------------
+# --- trading state ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [TradingState.REDUCE_ONLY, TradingState.HALTED])
@@ -239,7 +239,7 @@ def test_without_data_nothing_is_known_to_be_smaller() -> None:
     assert judged(order, shot=netting, desk=None, causes=causes) is _C.REDUCE_ONLY
 
 
-# --- risk -----------------------------------------------------------------------------------------
+# --- risk ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("op", [*REDUCERS, *ENTRIES])

@@ -14,7 +14,7 @@ from bridge_core.protocol.messages import Flatten, Request
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.tag import make_tag
 from bridge_server.core.orders import Evidence
-from bridge_server.core.ports import Executed, Facts, NotBegun
+from bridge_server.core.ports import Executed, Facts, NotBegun, Pending, Position
 from bridge_server.core.reconcile import Absence, Finding, Suspect, absent, find, ghosts
 from bridge_server.views import with_outcome
 from tests.support.builders import (
@@ -65,7 +65,7 @@ def _status(found: Finding) -> Status:
     return found.outcome.status
 
 
-# --- the tag ------------------------------------------------------------------------------------
+# --- the tag ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mark", _MARKS, ids=["magic", "magic only", "comment", "comment only"])
@@ -194,13 +194,13 @@ def test_the_exit_of_a_position_does_not_prove_the_entry_of_another_order() -> N
     assert find(_suspect(), scan(deals=(deal(1, "OUT", magic=_MAGIC),))) == Absence(counts=True)
 
 
-# --- closes -------------------------------------------------------------------------------------
+# --- closes ----------------------------------------------------------------------------------
 
 
 def test_a_tagged_exit_proves_the_close_with_its_money() -> None:
     out = deal(
-        5, "OUT", magic=_MAGIC, price=Decimal("1.10000"), profit=Decimal("5.00"), swap=Decimal("-0.10"),
-        commission=Decimal("-0.20"),
+        5, "OUT", magic=_MAGIC, price=Decimal("1.10000"), profit=Decimal("5.00"),
+        swap=Decimal("-0.10"), commission=Decimal("-0.20"),
     )  # fmt: skip
     found = _found(close_order(11), deals=(out,))
     facts = _facts(found)
@@ -210,7 +210,7 @@ def test_a_tagged_exit_proves_the_close_with_its_money() -> None:
         Decimal("5.00"),
         Decimal("-0.10"),
     )
-    assert (facts.remaining_volume, facts.remaining_ticket) == (0, 0)
+    assert (facts.remaining_volume, facts.remaining_ticket) == (Decimal(0), 0)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_close_that_is_still_at_the_broker_is_not_absent() -> None:
     assert find(_suspect(close_order(11)), records) == Absence(counts=False)
 
 
-# --- fenced rids that this journal never held ------------------------------------------------------
+# --- fenced rids that this journal never held ------------------------------------------------
 
 
 @pytest.mark.parametrize("strategy", [0, 1, 4095])
@@ -285,7 +285,7 @@ def test_an_order_without_any_magic_is_not_a_fenced_rids() -> None:
     assert find(_suspect(None, 0), scan(positions=(position(),))) == Absence(counts=True)
 
 
-# --- shapes: what leaves no tag ----------------------------------------------------------------------
+# --- shapes: what leaves no tag --------------------------------------------------------------
 
 _MODIFY = modify_order(11, sl="1.09000", tp="1.20000")
 
@@ -356,7 +356,7 @@ def test_what_was_not_cancelled_does_not_prove_a_cancel(records: dict[str, Any])
     assert find(_suspect(cancel_order(22)), scan(**records)) == Absence(counts=True)
 
 
-# --- absence ------------------------------------------------------------------------------------
+# --- absence ---------------------------------------------------------------------------------
 
 _FLATTEN = Flatten(client_order_id="f-1", client="atlas", scope="ALL", symbol="", reason="")
 _BODIES: list[Request | None] = [
@@ -384,11 +384,15 @@ def test_a_concluded_absence_is_denied_and_says_how_it_is_known() -> None:
     assert found.evidence is Evidence.ABSENT
 
 
-# --- ghosts -------------------------------------------------------------------------------------
+# --- ghosts ----------------------------------------------------------------------------------
 
 
 def test_a_tag_that_turns_up_after_its_absence_is_a_ghost() -> None:
-    seen = [position(1, magic=_MAGIC), position(2, magic=5), pending(3, magic=_MAGIC)]
+    seen: list[Position | Pending] = [
+        position(1, magic=_MAGIC),
+        position(2, magic=5),
+        pending(3, magic=_MAGIC),
+    ]
     assert ghosts(frozenset({_MAGIC}), seen) == (1, 3)
 
 

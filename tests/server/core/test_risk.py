@@ -147,7 +147,7 @@ def test_an_operation_without_an_order_has_no_proposal() -> None:
     assert propose(Stop(reason=""), snapshot()) is None
 
 
-# --- symbols and limits ------------------------------------------------------------------------
+# --- symbols and limits ----------------------------------------------------------------------
 
 
 def test_a_symbol_in_another_spelling_is_not_allowed() -> None:
@@ -163,7 +163,7 @@ def test_an_allowed_symbol_that_the_broker_does_not_list_is_unknown() -> None:
 @pytest.mark.parametrize("value", [Decimal(0), Decimal(-1), _NAN, Decimal("Infinity")])
 def test_a_symbol_whose_grid_the_broker_does_not_tell_is_unknown(grid: str, value: Decimal) -> None:
     # A terminal answers 0 for a symbol whose data it has not loaded yet.
-    shot = snapshot(symbols={"EURUSD": spec(**{grid: value})})
+    shot = snapshot(symbols={"EURUSD": spec("EURUSD", **{grid: value})})
     assert _code(open_order(), shot) is _C.SYMBOL_UNKNOWN
 
 
@@ -196,7 +196,7 @@ def test_a_limit_of_zero_is_a_limit() -> None:
     assert _code(open_order(), limits={"EURUSD": limits_of(max_positions=0)}) is _C.MAX_POSITIONS
 
 
-# --- tickets -----------------------------------------------------------------------------------
+# --- tickets ---------------------------------------------------------------------------------
 
 _BOTH = snapshot([position(11)], [pending(22)])
 
@@ -238,7 +238,7 @@ def test_a_pending_order_can_be_cancelled_without_any_data_of_its_symbol() -> No
     assert _judge(cancel_order(), snapshot((), [pending()], symbols={}, quotes={})) is None
 
 
-# --- volume ------------------------------------------------------------------------------------
+# --- volume ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_close_above_max_volume_passes_since_it_reduces() -> None:
     assert _judge(close_order(volume="5.00"), shot) is None
 
 
-# --- counts ------------------------------------------------------------------------------------
+# --- counts ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge_core.protocol.codes import ReasonCode, Refusal
-from bridge_core.protocol.messages import Request
+from bridge_core.protocol.messages import Open, Request
 from bridge_server.core import risk
 from bridge_server.core.ports import Snapshot
 from bridge_server.core.risk import Desk, first_refusal, propose
@@ -47,7 +47,7 @@ def _code(body: Request, shot: Snapshot | None = None, **over: Any) -> ReasonCod
 _PENDING = {"type": "BUY_LIMIT", "price": "1.09000"}
 
 
-# --- prices ------------------------------------------------------------------------------------
+# --- prices ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [open_order(), modify_order()], ids=["open", "modify"])
@@ -204,7 +204,7 @@ def test_without_stops_there_is_nothing_to_be_too_near() -> None:
     assert _judge(modify_order(11), shot) is None
 
 
-# --- expiration --------------------------------------------------------------------------------
+# --- expiration ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_market_order_or_a_position_has_no_expiration() -> None:
     assert _code(modify_order(expiration=NOW + 1), snapshot([position()])) is _C.EXPIRATION
 
 
-# --- everything at once ------------------------------------------------------------------------
+# --- everything at once ----------------------------------------------------------------------
 
 _prices = st.sampled_from(
     ["0", "0.00001", "1.09", "1.09999", "1.10000", "1.10005", "1.10010", "1.10011", "1.2",
@@ -240,20 +240,27 @@ _types = st.sampled_from(["BUY", "SELL", "BUY_LIMIT", "SELL_LIMIT", "BUY_STOP", 
 
 
 @given(
-    _types, st.sampled_from(["0", "0.01", "0.1", "0.105", "0.5", "0.51", "999999999"]),
-    _prices, _prices, _prices, st.integers(0, 50),
-)  # fmt: skip
-def test_no_order_makes_a_check_fail_instead_of_answer(
-    type_: str, volume: str, price: str, sl: str, tp: str, level: int
-) -> None:
+    order=st.builds(
+        open_order,
+        _types,
+        st.sampled_from(["0", "0.01", "0.1", "0.105", "0.5", "0.51", "999999999"]),
+        price=_prices,
+        sl=_prices,
+        tp=_prices,
+    ),
+    level=st.integers(0, 50),
+)
+def test_no_order_makes_a_check_fail_instead_of_answer(order: Open, level: int) -> None:
     shot = snapshot([position()], [pending()], symbols={"EURUSD": spec(stops_level=level)})
-    order = open_order(type_, volume, price=price, sl=sl, tp=tp)
-    for body in (order, modify_order(11, sl=sl, tp=tp), modify_order(22, price=price, sl=sl)):
+    stops = modify_order(11, sl=order.sl, tp=order.tp)
+    moved = modify_order(22, price=order.price, sl=order.sl)
+    for body in (order, stops, moved):
         refusal = _judge(body, shot)
         assert refusal is None or refusal.code in ReasonCode
-    if _judge(order, shot) is None and type_ not in ("BUY", "SELL"):
-        assert Decimal(price)
-        assert Decimal(sl) == 0 or (Decimal(sl) < Decimal(price)) == type_.startswith("BUY")
+    if _judge(order, shot) is None and order.type not in ("BUY", "SELL"):
+        price, sl = Decimal(order.price), Decimal(order.sl)
+        assert price
+        assert not sl or (sl < price) == order.type.startswith("BUY")
 
 
 def test_the_desk_is_a_value_that_a_check_cannot_change() -> None:
