@@ -1,4 +1,4 @@
-"""The EA's word: on accounts with an EA the record decides, never the server's fields (protocol.md 14).
+"""The EA's word: its record decides, never the server's fields (protocol.md 14).
 
 The relay between connector and EA can drop, delay and lie; it has no key for this record.
 """

@@ -119,11 +119,18 @@ class Desk:
         if refusal is not None:
             order.refused = refused(refusal, order.first)
             self._drop(order)
+            if draft.client_order_id and self._link.greeted:
+                # Our disk may have been lost since: then this id has an order already.
+                return self._adopt(order, draft, until) or order.view
             return order.view
         self._drive(order, until)
-        if order.view.code == ReasonCode.DUPLICATE_ID:
-            return self._adopt(order, draft, until)
-        return order.view
+        return self._settled_view(order, draft, until)
+
+    def _settled_view(self, order: Order, draft: Draft, until: float) -> OrderView:
+        if order.view.code != ReasonCode.DUPLICATE_ID:
+            return order.view
+        found = self._adopt(order, draft, until)
+        return found or replace(order.view, status=Status.UNKNOWN, final=False)
 
     def _claim(self, draft: Draft) -> tuple[Order, bool]:
         rid = self._link.new_rid()
@@ -149,9 +156,7 @@ class Desk:
         order.settled.wait(max(0.0, until - time.monotonic()))
         if order.error is not None:
             raise order.error
-        if order.view.code == ReasonCode.DUPLICATE_ID:
-            return self._adopt(order, draft, until)
-        return order.view
+        return self._settled_view(order, draft, until)
 
     def _drop(self, order: Order) -> None:
         with self._lock:
@@ -295,17 +300,17 @@ class Desk:
         token = RequestToken("RISK_PASS", keys.kid, keys.acct, op, rid, 0, 0, NO_INCARNATION)
         return Exchange(op, token, Frames(b"", b""), "", now)
 
-    def _adopt(self, order: Order, draft: Draft, until: float) -> OrderView:
+    def _adopt(self, order: Order, draft: Draft, until: float) -> OrderView | None:
         """Return the order that has our client_order_id at the server: it is this one."""
         question = GetStatus(rid="", client_order_id=order.client_order_id)
         try:
             left = max(0.1, until - time.monotonic())
             answer = self._link.answer(Op.GET_STATUS, question, left)
         except TransportError:
-            return replace(order.view, status=Status.UNKNOWN, final=False)
+            return None
         found = self._link.session.foreign_view(answer)
         if found is None:
-            return replace(order.view, status=Status.UNKNOWN, final=False)
+            return None
         if _shape(found) != _shape(replace(draft.view, op=draft.op)):
             raise LocalProtocolError(
                 "CONFLICT",

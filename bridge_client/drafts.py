@@ -187,6 +187,10 @@ def draft_open(entry: Entry) -> Draft:
             comment=entry.comment,
         )
 
+    intent = Intent(
+        op=entry.op, symbol=entry.symbol, type=kind.value, volume=volume, price=price, sl=sl,
+        tp=tp, deviation=entry.deviation,
+    )  # fmt: skip
     return Draft(
         op=entry.op,
         body=body,
@@ -194,29 +198,24 @@ def draft_open(entry: Entry) -> Draft:
             entry.symbol, kind, volume, price, sl, tp, entry.deviation, expiration,
             entry.strategy, entry.comment,
         ),
-        view=OrderView(
-            rid="",
-            op=entry.op,
-            symbol=entry.symbol,
-            type=kind.value,
-            requested_volume=_shown(volume),
-            requested_price=_shown(price),
-            strategy=entry.strategy,
-            comment=entry.comment,
-        ),
+        view=_wanted(entry, intent),
         client_order_id=entry.client_order_id,
         entry=True,
-        intent=Intent(
-            op=entry.op,
-            symbol=entry.symbol,
-            type=kind.value,
-            volume=volume,
-            price=price,
-            sl=sl,
-            tp=tp,
-            deviation=entry.deviation,
-        ),
+        intent=intent,
     )  # fmt: skip
+
+
+def _wanted(entry: Entry, intent: Intent) -> OrderView:
+    return OrderView(
+        rid="",
+        op=entry.op,
+        symbol=entry.symbol,
+        type=intent.type,
+        requested_volume=_shown(intent.volume),
+        requested_price=_shown(intent.price),
+        strategy=entry.strategy,
+        comment=entry.comment,
+    )
 
 
 def _about(op: Op, on: Ticketed, volume: Decimal = ZERO) -> OrderView:

@@ -50,7 +50,7 @@ from bridge_core.protocol.token import (
 __all__ = ["Answer", "Exchange", "Identity", "Session", "exchange_of"]
 
 # Operations whose iat is our own wall time: an entry must fail on a wrong clock, and HELLO cannot
-# know the server's yet. All others are signed in the server's time as last measured (protocol.md 6).
+# know the server's yet. All others carry the server's time as last measured (protocol.md 6).
 _OWN_TIME: Final = frozenset({Op.OPEN, Op.CHECK, Op.HELLO, Op.PING})
 
 

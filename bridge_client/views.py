@@ -113,13 +113,13 @@ class Quote(Fact, frozen=True):
 
 
 class LimitRow(Fact, frozen=True):
-    """One limit the server enforces; `value` None means off."""
+    """One limit the server enforces, as text; `value` "" means off."""
 
     name: str
     symbol: str = ""
-    value: float | None = None
-    used: float | None = None
-    headroom: float | None = None
+    value: str = ""
+    used: str = ""
+    headroom: str = ""
 
 
 class Symbol(Fact, frozen=True):

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from bridge_core.host.sqlite import IntegrityError
 from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
@@ -57,8 +58,11 @@ class Flattener:
             for child in children:
                 self._c.journal.insert(child.row, "ORDER", {"parent": parent.row.rid})
 
-        if not self._orders.commit(work, may_use_reserve=True):
-            return Refusal(ReasonCode.JOURNAL_FULL)
+        try:
+            if not self._orders.commit(work, may_use_reserve=True):
+                return Refusal(ReasonCode.JOURNAL_FULL)
+        except IntegrityError:  # somebody has used up a child's rid, which can be foreseen
+            return Refusal(ReasonCode.CONFLICT)
         parent.waiters.append(waiter)
         self._orders.flights[parent.row.rid] = parent
         for child in children:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from bridge_core.host.sqlite import JournalFatal, open_database, transaction
+from bridge_core.host.sqlite import JournalFatal, journal_errors, open_database, transaction
 from bridge_core.protocol.chain import GENESIS, Head, Record, encode_record, link
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.replies import OrderView
@@ -123,15 +123,30 @@ class Journal:
         """
         self.path = path
         self._db = open_database(path, exclusive=True)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        # A newer file is left exactly as it is.
+        if self._read("SELECT 1 FROM sqlite_schema WHERE name = 'meta'"):
+            found = self.meta("schema")
+            if found is not None and int(found) > SCHEMA:
+                raise ConfigError(
+                    "JOURNAL_NEWER",
+                    f"{self.path} has schema {found}, this version knows {SCHEMA}: upgrade",
+                )
         with transaction(self._db):
             for statement in _TABLES:
                 self._db.execute(statement)
-        found = self.meta("schema")
-        if found is not None and int(found) > SCHEMA:
-            raise ConfigError(
-                "JOURNAL_NEWER", f"{path} has schema {found}, this version knows {SCHEMA}: upgrade"
-            )
         self.head = self._read_head()
+
+    def _read(self, query: str, values: tuple[str | int, ...] = ()) -> list[tuple[Any, ...]]:
+        # A disk that fails while reading is as fatal as one that fails while writing.
+        with journal_errors():
+            return self._db.execute(query, values).fetchall()
 
     def close(self) -> None:
         """Close the file."""
@@ -141,15 +156,17 @@ class Journal:
 
     def meta(self, key: str) -> str | None:
         """Return a value of the meta table."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        found = self._read("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(found[0][0]) if found else None
 
     def put_meta(self, values: dict[str, str]) -> None:
         """Write values to the meta table, in the surrounding transaction if there is one."""
-        self._db.executemany(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            list(values.items()),
-        )
+        with journal_errors():
+            self._db.executemany(
+                "INSERT INTO meta VALUES (?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                list(values.items()),
+            )
 
     def bind(self, account: dict[str, str]) -> None:
         """Tie an empty journal to an account; refuse one that began with another.
@@ -190,7 +207,7 @@ class Journal:
 
     def log_rows(self, first: int, count: int) -> list[tuple[int, bytes, bytes]]:
         """Return records from index `first` (1-based) on."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT n, record, hash FROM log WHERE n >= ? ORDER BY n LIMIT ?", (first, count)
         )
         return [(int(n), bytes(record), bytes(digest)) for n, record, digest in rows]
@@ -199,12 +216,12 @@ class Journal:
         """Return the hash of record n, the genesis hash for 0."""
         if n <= 0:
             return GENESIS
-        row = self._db.execute("SELECT hash FROM log WHERE n = ?", (n,)).fetchone()
-        return bytes(row[0]) if row is not None else b""
+        found = self._read("SELECT hash FROM log WHERE n = ?", (n,))
+        return bytes(found[0][0]) if found else b""
 
     def _read_head(self) -> Head:
-        row = self._db.execute("SELECT n, hash FROM log ORDER BY n DESC LIMIT 1").fetchone()
-        return Head(0, GENESIS) if row is None else Head(int(row[0]), bytes(row[1]))
+        found = self._read("SELECT n, hash FROM log ORDER BY n DESC LIMIT 1")
+        return Head(int(found[0][0]), bytes(found[0][1])) if found else Head(0, GENESIS)
 
     # --- orders ----------------------------------------------------------------------------
 
@@ -314,9 +331,7 @@ class Journal:
 
     def working(self) -> list[OrderRow]:
         """Return the rows whose pending orders we believe to rest at the broker."""
-        found = self._db.execute(
-            _SELECT + "WHERE state = 'WORKING' AND life IN ('WORKING', 'PARTIAL')"
-        )
+        found = self._read(_SELECT + "WHERE state = 'WORKING' AND life IN ('WORKING', 'PARTIAL')")
         return [_row(values) for values in found]
 
     def opener_of(self, ticket: int) -> OrderRow | None:
@@ -324,12 +339,12 @@ class Journal:
         return self._one("WHERE ticket = ? AND op = 'OPEN'", ticket)
 
     def _one(self, where: str, value: str | int) -> OrderRow | None:
-        found = self._db.execute(_SELECT + where, (value,)).fetchone()
-        return None if found is None else _row(found)
+        found = self._read(_SELECT + where, (value,))
+        return _row(found[0]) if found else None
 
     def unfinished(self) -> list[OrderRow]:
         """Return the rows that are not final, oldest first."""
-        found = self._db.execute(
+        found = self._read(
             _SELECT
             + "WHERE state IN ('ACCEPTED', 'DISPATCHING', 'UNKNOWN') ORDER BY accepted_ms, rid"
         )
@@ -337,23 +352,19 @@ class Journal:
 
     def children(self, parent: str) -> list[OrderRow]:
         """Return the child rows of a FLATTEN."""
-        found = self._db.execute(
-            _SELECT + "WHERE parent = ? AND parent <> '' ORDER BY rid", (parent,)
-        )
+        found = self._read(_SELECT + "WHERE parent = ? AND parent <> '' ORDER BY rid", (parent,))
         return [_row(values) for values in found]
 
     def page(self, since_ms: int, first: int, count: int) -> tuple[list[OrderRow], int]:
         """Return rows accepted since a time, and how many there are."""
-        total = self._db.execute(
-            "SELECT count(*) FROM orders WHERE accepted_ms >= ?", (since_ms,)
-        ).fetchone()
-        found = self._db.execute(
+        total = self._read("SELECT count(*) FROM orders WHERE accepted_ms >= ?", (since_ms,))
+        found = self._read(
             _SELECT + "WHERE accepted_ms >= ? ORDER BY accepted_ms, rid LIMIT ? OFFSET ?",
             (since_ms, count, first),
         )
-        return [_row(values) for values in found], int(total[0])
+        return [_row(values) for values in found], int(total[0][0])
 
     def absent_magics(self) -> frozenset[int]:
         """Return the magics of orders that were concluded absent (GHOST_FILL watches them)."""
-        found = self._db.execute("SELECT magic FROM orders WHERE evidence = 'ABSENT'")
+        found = self._read("SELECT magic FROM orders WHERE evidence = 'ABSENT'")
         return frozenset(int(magic) for (magic,) in found if magic)

@@ -203,10 +203,12 @@ class Service:
 
     def _refuse(self, request: Admitted, waiter: Waiter, refusal: Refusal) -> None:
         self._c.count(f"denied_{refusal.code}")
-        log_event(
-            self._c.log, "info", "denied", rid=request.token.rid, op=request.op, code=refusal.code,
-            limit=refusal.limit, value=refusal.value,
-        )  # fmt: skip
+        mono_ms = self._c.clock.mono_ms()
+        if self._quiet.allow(f"{request.spec.lane} {refusal.code}", mono_ms) is not None:
+            log_event(
+                self._c.log, "info", "denied", rid=request.token.rid, op=request.op,
+                code=refusal.code, limit=refusal.limit, value=refusal.value,
+            )  # fmt: skip
         if request.spec.replay is ReplayClass.JOURNAL:
             if refusal.code is ReasonCode.STALE_INCARNATION:
                 view = OrderView(rid=request.token.rid, op=request.op, code=refusal.code)

@@ -34,8 +34,9 @@ WantedBy=multi-user.target
 """
 
 _TASK: Final = """<?xml version="1.0" encoding="UTF-16"?>
-<!-- schtasks /create /tn "ztb {account}" /xml FILE   (as the terminal's own Windows user) -->
+<!-- schtasks /create /tn ztb /xml FILE   (as the terminal's own Windows user) -->
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
+  <RegistrationInfo><Description>zero-trust bridge, {account}</Description></RegistrationInfo>
   <Triggers><LogonTrigger><Enabled>true</Enabled></LogonTrigger></Triggers>
   <Settings>
     <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
@@ -61,6 +62,6 @@ def service_text(kind: str, account: str, config: Path) -> str:
         "config": str(config),
         "folder": str(config.parent),
     }
-    if kind == "systemd":
-        return _SYSTEMD.format(**values)
+    if kind == "systemd":  # where a lone % is a specifier
+        return _SYSTEMD.format(**{name: text.replace("%", "%%") for name, text in values.items()})
     return _TASK.format(**{name: escape(value) for name, value in values.items()})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import stat
 import sys
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from bridge_client.cli.checkup import Check, Finding, Patient, fail, good, skip, warn
 from bridge_client.settings import load_settings
 from bridge_core.host.bundles import load_bundle
+from bridge_core.host.keyfiles import read_secret_file
 from bridge_core.host.sockets import require_libzmq
 from bridge_core.host.sqlite import open_database
 from bridge_core.protocol.errors import BridgeError, ConfigError
@@ -24,6 +25,7 @@ _PYTHON_MIN: Final = (3, 11)
 _FREE_WARN: Final = 256 * 1024 * 1024
 _FREE_FAIL: Final = 16 * 1024 * 1024
 _FILES_MIN: Final = 256
+_COMMAND: Final = re.compile(r"`([^`]+)`")
 _NO_CONFIG: Final = "no usable configuration"
 _NO_KEYS: Final = "no usable key file"
 
@@ -90,19 +92,23 @@ def keys_private(patient: Patient) -> Finding:
     path = _key_file(patient)
     if path is None:
         return skip(_NO_CONFIG)
-    if not path.exists():
-        return fail(f"there is no {path}", "copy the key file here, or set `keys` in the file")
-    if os.name != "posix":
-        return skip("checked by its ACL when it is loaded")
-    open_bits = stat.S_IRWXG | stat.S_IRWXO
-    for one, mode in ((path, "600"), (path.parent, "700")):
-        found = one.lstat()
-        if stat.S_ISLNK(found.st_mode):
-            return fail(f"{one} is a link", f"put the file itself at {one}")
-        if found.st_mode & open_bits:
-            shown = stat.filemode(found.st_mode)
-            return fail(f"{one} is open to others ({shown})", f"chmod {mode} {one}")
+    try:
+        read_secret_file(path)
+    except ConfigError as error:
+        finding, _, advice = error.detail.rpartition(": ")
+        command = _COMMAND.search(advice)
+        return fail(finding, command[1] if command else advice)
+    folder = path.parent
+    if os.name == "posix" and not _managed(path) and folder.stat().st_mode & 0o077:
+        return warn(f"others may list {folder}", f"chmod 700 {folder}")
     return good(f"{path} is its owner's alone")
+
+
+def _managed(path: Path) -> bool:
+    places = [Path("/run/secrets")]
+    if os.environ.get("CREDENTIALS_DIRECTORY"):
+        places.append(Path(os.environ["CREDENTIALS_DIRECTORY"]))
+    return any(path.absolute().is_relative_to(place) for place in places)
 
 
 def keys_sound(patient: Patient) -> Finding:
@@ -174,13 +180,21 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _usable(path: Path) -> bool:
+    found = _existing(path)
+    return found.is_dir() and os.access(found, os.W_OK | os.X_OK)
+
+
 def state_writable(patient: Patient) -> Finding:
     """The journal's folder can be written, or made."""
     path = _state(patient)
     if path is None:
         return skip(_NO_CONFIG)
-    if not os.access(_existing(path), os.W_OK | os.X_OK):
-        return fail(f"{path} cannot be written", f"chown -R $USER {_existing(path)}")
+    found = _existing(path)
+    if not found.is_dir():
+        return fail(f"{found} is no folder", "move it away, or set another `state`")
+    if not _usable(path):
+        return fail(f"{path} cannot be written", f"chmod u+rwx {found}, as its owner")
     return good(str(path))
 
 
@@ -189,7 +203,7 @@ def state_durable(patient: Patient) -> Finding:
     path = _state(patient)
     if path is None:
         return skip(_NO_CONFIG)
-    if not os.access(_existing(path), os.W_OK | os.X_OK):
+    if not _usable(path):
         return skip("the folder cannot be written")
     probe = _existing(path) / f".doctor-{os.getpid()}.db"
     try:

@@ -32,6 +32,7 @@ _SILENCE_S: Final = 0.4
 _ANSWER_S: Final = 5.0
 _RETURN_S: Final = 20.0
 _KILL_WAIT_S: Final = 1.0
+_KILL_STEP_S: Final = 0.0002
 _FORGED_V43: Final = "RISK_PASS:00000000:{seconds}"
 
 
@@ -206,10 +207,11 @@ class Actor:
         size = self._house.ledger.stat().st_size
         begun = time.perf_counter()
         sender.start()
-        # As soon as the broker has begun; its answer is still on its way through two fsyncs.
+        # As soon as the broker has begun, or a moment later: the seed decides how deep in its call.
         while self._house.ledger.stat().st_size == size:
             if time.perf_counter() - begun > _KILL_WAIT_S:
                 break
+        time.sleep(draw(self._seed, "kill", 3) * _KILL_STEP_S)
         old = self._house.kill()
         sender.join()
         known = self._watched.noted[-1].result
@@ -225,16 +227,16 @@ class Actor:
         left = ""
         if result.status is Status.FILLED:
             self._calls.close_position(result, client_order_id=self._id("kill-close"))
-            left = ", closed"
+            left = "; closed"
         known_all = self._wait_until_quiet()
-        proof = f"proof {result.evidence}" if result.evidence else "answered"
+        proof = " just before it" if known.final else f", then by {result.evidence or 'server'}"
         self.story.append(
             Act(
                 order="in flight at kill",
                 outcome=str(result.status),
                 by=result.by or "broker",
                 ms=ms,
-                what=f"was {known.status}, {proof}{left}",
+                what=f"{known.status}{proof}{left}",
                 held=known_all and result.final and traded == (result.status is Status.FILLED),
                 client_order_id=name,
             )

@@ -129,7 +129,8 @@ class House:
         """
         if self._process is None or self._process.poll() is None:
             return
-        last = (self.folder / "server.out").read_text("utf-8", "replace").strip()[-400:]
+        said = (self.folder / "server.out").read_text("utf-8", "replace").splitlines()
+        last = said[-1][-200:] if said else ""
         raise BridgeError("SERVER_ENDED", f"exit={self._process.returncode} said={last!r}")
 
     def kill(self) -> int:

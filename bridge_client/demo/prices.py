@@ -67,9 +67,7 @@ def ecb_tape(count: int) -> Tape:
             "use --prices FILE",
         ) from None
     rates = _fixings(Path(CURRENCY_FILE))[-count:]
-    lines = [
-        f"{day}T00:00:00Z,{rate - _HALF_SPREAD},{rate + _HALF_SPREAD}" for day, rate in rates
-    ]
+    lines = [f"{day}T00:00:00Z,{rate - _HALF_SPREAD},{rate + _HALF_SPREAD}" for day, rate in rates]
     layout = parse_header("time,bid,ask", "ECB")
     rows, last = [], 0
     for number, line in enumerate(lines, start=2):

@@ -145,18 +145,16 @@ def _results(report: Report) -> Iterator[str]:
     yield f"          closed by {reasons}" if reasons else "          nothing was closed"
     if report.pids:
         yield f"server    killed as pid {report.pids[0]}, came back as pid {report.pids[1]}"
-    yield (
-        f"latency   orders     median {orders.median:7.3f} ms  p99 {orders.p99:8.3f} ms  "
-        f"({orders.count} of them)"
-    )
-    yield (
-        f"          raw ZeroMQ median {floor.median:7.3f} ms  p99 {floor.p99:8.3f} ms  "
-        f"({floor.count}, same sizes, same run)"
-    )
+    yield f"latency   orders      {_times(orders)}  {orders.count} of them"
+    yield f"          raw ZeroMQ  {_times(floor)}  {floor.count}, same sizes, same run"
     yield (
         f"prices    {report.rows} rows, {report.ticks} ticks, each one handled by the strategy; "
         f"{report.seconds:.1f} s"
     )
+
+
+def _times(latency: Latency) -> str:
+    return f"median {latency.median:.3f} ms  p99 {latency.p99:.3f} ms "
 
 
 def _promises(out: Console, report: Report) -> Iterator[str]:

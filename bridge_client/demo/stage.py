@@ -55,7 +55,10 @@ def play(options: DemoOptions, out: Console) -> Answer:
         keep = keep or bool(report.broken)
     except BridgeError:
         keep = True
-        out.warn(f"seed {options.seed}; both journals and the broker's ledger are in {folder}")
+        journals = f"{CLIENT}.db", "journal.db"
+        out.warn(f"seed {options.seed}; both journals are kept:")
+        for side, name in zip(("connector", "server"), journals, strict=True):
+            out.warn(f"  {folder / ACCOUNT / side / 'state' / name}")
         raise
     finally:
         if not keep:

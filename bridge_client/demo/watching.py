@@ -91,9 +91,7 @@ class Pacer:
     so market time depends on what was handled, never on how long it took.
     """
 
-    def __init__(
-        self, house: House, tape: Tape, rate: int, between: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, house: House, tape: Tape, rate: int, between: Callable[[int], bool]) -> None:
         self._house = house
         self._tape = tape
         self._gap_s = 1 / rate

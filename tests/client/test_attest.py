@@ -37,7 +37,8 @@ def judged(word: EaRecord | None, status: str = "FILLED", key: bytes = KEY) -> O
 
 def test_status_ticket_volume_and_price_come_from_the_record() -> None:
     found = judged(record())
-    assert (found.status, found.ticket, found.volume, found.price) == ("FILLED", 77, "0.10", "1.08512")
+    told = (found.status, found.ticket, found.volume, found.price)
+    assert told == ("FILLED", 77, "0.10", "1.08512")
     assert found.attested
 
 

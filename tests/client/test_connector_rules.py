@@ -605,3 +605,17 @@ def test_used_after_fork_it_says_so(bridge: Connector) -> None:
 
 def test_a_request_hash_is_bound_to_the_exact_bytes() -> None:
     assert request_hash(Frames(b"a", b"b")) != request_hash(Frames(b"ab", b""))
+
+
+def test_a_refusal_here_never_hides_the_order_that_already_has_the_id(
+    server: FakeServer, kit: Kit
+) -> None:
+    with Connector.from_config(kit.config, client="atlas") as bridge:
+        one = bridge.buy("GBPUSD", 0.01, client_order_id="x")
+    for file in (kit.folder / "state").iterdir():
+        file.unlink()
+    with Connector.from_config(kit.config, client="atlas") as bridge:
+        again = bridge.buy("GBPUSD", 0.01, client_order_id="x")
+        assert (again.rid, again.status) == (one.rid, "FILLED")
+        denied_here(bridge.buy("GBPUSD", 0.01, client_order_id="y"), "MAX_POSITIONS")
+    assert len(server.executed) == 1

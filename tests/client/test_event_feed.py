@@ -53,7 +53,8 @@ def feed(bridge: Connector) -> Iterator[EventFeed]:
 
 
 def tick(n: int, symbol: str = "EURUSD.m") -> EventBody:
-    return EventBody(type="tick", symbol=symbol, bid=f"1.{n:05d}", ask="1.5", time=1_700_000_000_000)
+    at = 1_700_000_000_000 + n
+    return EventBody(type="tick", symbol=symbol, bid=f"1.{n:05d}", ask="1.5", time=at)
 
 
 def test_every_tick_arrives_in_order_under_the_users_name(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,7 +77,7 @@ def test_rule_1_after_pending_the_bytes_are_never_sent_again_and_questions_back_
     did = run(one, 60_000)
     assert {do for _, do in did} == {Do.ASK}
     times = [ms for ms, _ in did]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert times[0] <= 10 + limits.STATUS_FIRST_MS + 10
     assert gaps[:5] == [100, 200, 400, 800, 1600]
     assert max(gaps) == limits.STATUS_BACKOFF_MS_MAX

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -35,15 +36,14 @@ def test_a_float_means_its_shortest_text_and_comes_back_the_same(value: float) -
 @given(WIRE)
 def test_a_signed_text_obeys_the_wire_grammar_and_loses_nothing(value: Decimal) -> None:
     text = wire_text(value, "x")
-    import re
-
     assert re.fullmatch(DECIMAL_PATTERN.replace(r"\A", "").replace(r"\Z", ""), text)
     assert Decimal(text) == value
 
 
 @given(WIRE, STEPS)
 def test_the_two_nearest_lie_on_the_grid_around_the_value(value: Decimal, step: Decimal) -> None:
-    below, above = (Decimal(t) for t in (*nearest_two(value, step), nearest_two(value, step)[-1])[:2])
+    texts = nearest_two(value, step)
+    below, above = Decimal(texts[0]), Decimal(texts[-1])
     assert below <= value <= above
     assert on_grid(below, step)
     assert on_grid(above, step)
@@ -73,7 +73,8 @@ def test_junk_is_refused_and_named(junk: object) -> None:
     ("given_value", "meant"),
     [
         (0.1, "0.1"), ("0.10", "0.10"), (1, "1"), (np.float64(0.1), "0.1"),
-        (np.float32(1.1), "1.1"), (np.int64(3), "3"), (1e-5, "0.00001"), (Decimal("1E-5"), "0.00001"),
+        (np.float32(1.1), "1.1"), (np.int64(3), "3"), (1e-5, "0.00001"),
+        (Decimal("1E-5"), "0.00001"),
         (-0.0, "0"), (Fraction(1, 4), "0.25"),
     ],
 )  # fmt: skip

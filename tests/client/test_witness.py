@@ -10,7 +10,10 @@ from bridge_core.protocol.chain import GENESIS, Head, link
 from bridge_core.protocol.replies import LogPage, LogRow
 
 
-def chained(records: list[str], start: Head = Head(0, GENESIS)) -> list[LogRow]:
+START = Head(0, GENESIS)
+
+
+def chained(records: list[str], start: Head = START) -> list[LogRow]:
     rows, previous = [], start.hash
     for n, record in enumerate(records, start.size + 1):
         previous = link(previous, record.encode())

@@ -98,6 +98,7 @@ DOORS: Final[dict[str, frozenset[str]]] = {
             "bridge_core.host.sockets",
             "bridge_server.transport",
             "bridge_client.transport",
+            "bridge_client.rawwire",
             "bridge_server.backends.ea",
         }
     ),

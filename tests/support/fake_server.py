@@ -6,7 +6,6 @@ connector can be tested against drops, delays, duplicates, forgeries and restart
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import socket
 import threading
@@ -28,7 +27,6 @@ from bridge_core.host.sockets import (
 )
 from bridge_core.protocol import chain
 from bridge_core.protocol import messages as m
-from bridge_core.protocol.codes import Status
 from bridge_core.protocol.events import EventBody, event_topic, tick_stream, tick_topic
 from bridge_core.protocol.keys import KeySet, Mode, derive, request_purpose
 from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, ReplayClass, Scope
@@ -38,7 +36,6 @@ from bridge_core.protocol.replies import (
     LogRow,
     OrderView,
     Page,
-    RefusalReply,
     StateReply,
     StatusReply,
     SyncReply,
@@ -61,7 +58,10 @@ from bridge_core.protocol.views import (
     SymbolView,
 )
 
-__all__ = ["FakeServer", "Fault", "Kit", "free_ports", "make_kit"]
+__all__ = [
+    "Delay", "Drop", "FakeServer", "Fault", "Instead", "Kit", "Lose", "Twice", "free_ports",
+    "make_kit",
+]  # fmt: skip
 
 ACCT = "demo"
 Fault = Callable[["FakeServer", RequestToken, bytes, Frames], "list[Frames] | None"]
@@ -288,7 +288,8 @@ class FakeServer:
 
     def _execute(self, token: RequestToken, body: m.Request) -> OrderView:
         self.executed.append(token.rid)
-        base = {"rid": token.rid, "op": token.op, "final": True, "evidence": "BROKER"}
+        base: dict[str, Any] = {"rid": token.rid, "op": token.op, "final": True}
+        base["evidence"] = "BROKER"
         base["client_order_id"] = getattr(body, "client_order_id", "")
         if isinstance(body, m.Open):
             self.next_ticket += 1
@@ -338,7 +339,7 @@ class FakeServer:
             return "OK", "-", self._log_page(body.first)
         if op is Op.CHECK:
             return "OK", "-", OrderView(rid=token.rid, status="OK", margin="3.33")
-        made = {
+        made: Callable[[], Any] = {
             Op.HELLO: self._hello, Op.SYNC_ALL: self._sync, Op.GET_ACCOUNT: self._account,
             Op.GET_POSITIONS: lambda: Page(
                 positions=list(self.positions.values()), total=len(self.positions)
@@ -511,8 +512,3 @@ class Instead:
         self, server: FakeServer, token: RequestToken, _body: bytes, reply: Frames
     ) -> list[Frames]:
         return self._change(server, token, reply)
-
-
-assert hashlib
-assert RefusalReply
-assert Status

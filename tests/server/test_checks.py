@@ -1,0 +1,158 @@
+"""`ztb-server doctor`: what a start needs, looked at on a real account's folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from bridge_server import checks
+from bridge_server.checks import Finding, run_checks, show_checks
+from bridge_server.journal import Journal
+from bridge_server.settings import Overrides
+from tests.support.builders import row
+from tests.support.running import Account, make_account
+
+_IDS = [
+    "python", "libzmq", "config", "bind", "keys", "limits", "time", "disk", "journal", "record",
+    "halted",
+]  # fmt: skip
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Account:
+    return make_account(tmp_path)
+
+
+def _findings(account: Account) -> dict[str, Finding]:
+    return {one.id: one for one in run_checks(account.config, Overrides())}
+
+
+def _journal(account: Account) -> Journal:
+    account.state.mkdir(mode=0o700, exist_ok=True)
+    journal = Journal(account.state / "journal.db")
+    with journal.transaction():
+        journal.insert(row(), "ORDER")
+    return journal
+
+
+def test_a_fresh_account_is_ready_and_says_what_is_not_there_yet(account: Account) -> None:
+    found = _findings(account)
+    assert list(found) == _IDS
+    states = {one.id: one.state for one in found.values()}
+    assert {name for name, state in states.items() if state == "skip"} == {"journal", "record"}
+    assert set(states.values()) == {"ok", "skip"}
+
+
+def test_looking_changes_nothing(account: Account) -> None:
+    before = {path: path.stat().st_mtime_ns for path in account.folder.rglob("*")}
+    run_checks(account.config, Overrides())
+    assert {path: path.stat().st_mtime_ns for path in account.folder.rglob("*")} == before
+
+
+def test_a_configuration_that_does_not_load_ends_the_checks_with_its_reason(
+    account: Account,
+) -> None:
+    account.edit("max_volume", "max_volumes")
+    found = list(_findings(account).values())
+    assert [one.id for one in found] == ["python", "libzmq", "config"]
+    assert (found[-1].state, bool(found[-1].fix)) == ("fail", True)
+    assert "max_volumes" in found[-1].finding
+
+
+def test_keys_that_others_can_read_fail(account: Account) -> None:
+    (account.config.parent / "keys" / "server.key").chmod(0o644)
+    assert _findings(account)["keys"].state == "fail"
+
+
+def test_a_missing_key_folder_fails(account: Account) -> None:
+    shutil.rmtree(account.config.parent / "keys")
+    assert _findings(account)["keys"].state == "fail"
+
+
+def test_a_wildcard_address_without_a_word_about_it_fails(account: Account) -> None:
+    found = {one.id: one for one in run_checks(account.config, Overrides(host="0.0.0.0"))}
+    assert found["bind"].state == "fail"
+
+
+def test_a_symbol_without_limits_is_a_warning_with_the_lines_to_add(account: Account) -> None:
+    account.edit('allowed_symbols = ["EURUSD"]', 'allowed_symbols = ["EURUSD", "USDJPY"]')
+    found = _findings(account)["limits"]
+    assert (found.state, "USDJPY" in found.finding) == ("warn", True)
+    assert "[limits.USDJPY]" in found.fix
+
+
+def test_a_full_disk_fails(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")(1, 1, 64 * 1024 * 1024 - 1)  # noqa: PYI024
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: usage)
+    assert _findings(account)["disk"].state == "fail"
+
+
+def test_a_journal_is_looked_at_and_its_record_verified(account: Account) -> None:
+    _journal(account).close()
+    found = _findings(account)
+    assert found["journal"].finding.startswith("durable")
+    assert (found["record"].state, found["record"].finding) == ("ok", "1 records hold")
+
+
+def test_a_running_servers_journal_is_skipped_with_the_way_to_ask_for_it(
+    account: Account,
+) -> None:
+    owner = _journal(account)
+    found = _findings(account)
+    owner.close()
+    assert (found["journal"].state, found["journal"].fix) == ("skip", "ask `ztb health`")
+    assert (found["record"].state, found["record"].fix) == ("skip", "run `ztb audit verify`")
+
+
+def test_an_edited_record_fails_and_names_the_first_bad_one(account: Account) -> None:
+    journal = _journal(account)
+    journal.close()
+    database = checks.open_database(journal.path, exclusive=True)
+    database.execute("UPDATE log SET hash = zeroblob(32)")
+    database.close()
+    found = _findings(account)["record"]
+    assert (found.state, found.finding[:8]) == ("fail", "record 1")
+
+
+def test_a_damaged_journal_fails(account: Account) -> None:
+    account.state.mkdir(mode=0o700, exist_ok=True)
+    (account.state / "journal.db").write_bytes(b"no database at all" * 500)
+    found = _findings(account)
+    assert (found["journal"].state, found["record"].state) == ("fail", "fail")
+
+
+def test_a_halted_account_is_a_warning_with_the_command_that_ends_it(account: Account) -> None:
+    account.state.mkdir(mode=0o700, exist_ok=True)
+    (account.state / "halted").write_text("REDUCE_ONLY 0f1e lunch\n", "utf-8")
+    found = _findings(account)["halted"]
+    assert (found.state, found.finding) == ("warn", "REDUCE_ONLY: 0f1e lunch")
+    assert "ztb resume" in found.fix
+
+
+def test_a_failed_check_fails_the_command_and_shows_its_fix(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [
+        Finding("disk", "fail", "full", "free 64 MiB"), Finding("time", "ok", "fine", "not shown"),
+    ]  # fmt: skip
+    assert show_checks(rows, as_json=False) == 1
+    out = capsys.readouterr().out
+    assert "fix: free 64 MiB" in out
+    assert "not shown" not in out
+    assert show_checks(rows, as_json=True) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["schema"], said["ok"]) == ("ztb.server.doctor/1", False)
+    assert said["checks"][0] == {
+        "id": "disk", "state": "fail", "finding": "full", "fix": "free 64 MiB",
+    }  # fmt: skip
+
+
+def test_warnings_alone_do_not_fail_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Finding("halted", "warn", "HALTED: news", "resume")]
+    assert show_checks(rows, as_json=False) == 0
+    assert "fix: resume" in capsys.readouterr().out
+    assert show_checks(rows, as_json=True) == 0

@@ -1,0 +1,96 @@
+"""server.toml: closed, exact, and no way to turn a check off."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bridge_core.protocol.errors import ConfigError
+from bridge_server.settings import Overrides, ServerSettings, load_settings
+
+_GOOD = """\
+account = "demo"
+mode = "paper"
+backend = "paper"
+allowed_symbols = ["EURUSD"]
+[limits.EURUSD]
+max_volume = 0.01
+max_positions = 1
+"""
+
+
+def _load(folder: Path, text: str = _GOOD, **flags: object) -> ServerSettings:
+    path = folder / "server.toml"
+    path.write_text(text, "utf-8")
+    return load_settings(path, Overrides(**flags))  # type: ignore[arg-type]
+
+
+def _refused(folder: Path, text: str = _GOOD, **flags: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        _load(folder, text, **flags)
+    return caught.value.detail
+
+
+def test_a_small_file_is_enough_and_its_numbers_are_exact(tmp_path: Path) -> None:
+    settings = _load(tmp_path)
+    assert settings.limits["EURUSD"].max_volume == Decimal("0.01")
+    assert (settings.host, settings.port, settings.bind_any) == ("127.0.0.1", 5555, False)
+    assert settings.signature_ttl_s == 5
+
+
+def test_flags_win_over_the_file(tmp_path: Path) -> None:
+    settings = _load(tmp_path, "port = 6000\n" + _GOOD, port=7000, signature_ttl_s=10)
+    assert (settings.port, settings.signature_ttl_s, settings.host) == (7000, 10, "127.0.0.1")
+
+
+@pytest.mark.parametrize("ttl", [0, 11, -1])
+def test_a_flag_for_the_ttl_is_bounded_like_the_files(tmp_path: Path, ttl: int) -> None:
+    assert "1 to 10" in _refused(tmp_path, signature_ttl_s=ttl)
+    _refused(tmp_path, f"signature_ttl_s = {ttl}\n" + _GOOD)
+
+
+@pytest.mark.parametrize("port", [0, 1023, 65_534])
+def test_a_flag_for_the_port_leaves_room_for_three(tmp_path: Path, port: int) -> None:
+    assert "P+2" in _refused(tmp_path, port=port)
+    _refused(tmp_path, f"port = {port}\n" + _GOOD)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["no_signature_validation = true", "insecure = true", "disable = true", "verify = false",
+     "allow_any = true", "max_skew_ms = 99999"],
+)  # fmt: skip
+def test_nothing_turns_a_check_off(tmp_path: Path, line: str) -> None:
+    key = line.split()[0]
+    assert key in _refused(tmp_path, f"{line}\n{_GOOD}")
+
+
+def test_a_misspelt_limit_stops_the_start_with_the_nearest_name(tmp_path: Path) -> None:
+    detail = _refused(tmp_path, _GOOD.replace("max_volume", "max_volumes"))
+    assert "max_volumes" in detail
+    assert "max_volume" in detail.replace("max_volumes", "")
+
+
+@pytest.mark.parametrize("value", ["0", "-0.01", "nan", "inf", '"0.01"', "true"])
+def test_a_limit_that_is_no_limit_stops_the_start(tmp_path: Path, value: str) -> None:
+    if value == '"0.01"':
+        assert _load(tmp_path, _GOOD.replace("0.01", value)).limits  # a text is as exact
+    else:
+        _refused(tmp_path, _GOOD.replace("0.01", value))
+
+
+def test_limits_of_a_symbol_that_is_not_allowed_stop_the_start(tmp_path: Path) -> None:
+    detail = _refused(tmp_path, _GOOD.replace("[limits.EURUSD]", "[limits.EURUSX]"))
+    assert "[limits.EURUSX] is not in allowed_symbols" in detail
+
+
+def test_live_mode_needs_a_live_backend(tmp_path: Path) -> None:
+    detail = _refused(tmp_path, _GOOD.replace('mode = "paper"', 'mode = "live"'))
+    assert 'set mode = "paper"' in detail
+
+
+@pytest.mark.parametrize("alias", ["", "a b", "a:b", "ä", "x" * 25, "../x"])
+def test_an_account_alias_fits_the_token(tmp_path: Path, alias: str) -> None:
+    _refused(tmp_path, _GOOD.replace('"demo"', f'"{alias}"'))
