@@ -15,7 +15,7 @@ CODE := bridge_core bridge_server bridge_client tests $(wildcard examples)
 
 help: ## this list
 	@echo "make demo              a paper trade from end to end, in one terminal"
-	@echo "make demo PRICES=FILE  the same on your own prices (CSV: time,open,high,low,close)"
+	@echo "make demo PRICES=FILE  the same on your prices: a MetaTrader export, or time,bid,ask"
 	@echo "make test              lint, types and every short test (under 5 minutes)"
 	@echo "make test-long         the long tests: more seeds, more crashes"
 	@echo "make check             lint and types only"

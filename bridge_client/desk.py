@@ -303,8 +303,8 @@ class Desk:
     def _adopt(self, order: Order, draft: Draft, until: float) -> OrderView | None:
         """Return the order that has our client_order_id at the server: it is this one."""
         question = GetStatus(rid="", client_order_id=order.client_order_id)
+        left = max(0.1, until - time.monotonic())
         try:
-            left = max(0.1, until - time.monotonic())
             answer = self._link.answer(Op.GET_STATUS, question, left)
         except TransportError:
             return None
@@ -317,7 +317,6 @@ class Desk:
                 f"client_order_id={order.client_order_id} rid={found.rid} "
                 "why='the server knows another order by it'",
             )
-        now_ms = self._link.clocks().wall_ms
         row = Row(
             rid=found.rid,
             client_order_id=order.client_order_id,
@@ -329,7 +328,7 @@ class Desk:
             inc=NO_INCARNATION,
             iat=0,
             deadline_ms=0,
-            sent_ms=now_ms,
+            sent_ms=self._link.clocks().wall_ms,
             view=found,
             over=found.final and found.attested,
         )
@@ -362,8 +361,7 @@ class Desk:
 
     def accept_log(self) -> None:
         """Start the witness anew from what the server shows now; an operator has said so."""
-        now_ms = self._link.clocks().wall_ms
-        self._journal.accept_pair(self._link.accept_fork(), now_ms)
+        self._journal.accept_pair(self._link.accept_fork(), self._link.clocks().wall_ms)
         self._admission.fork = ""
 
     def settle_human(self, rid: str, status: str, ticket: int, reason: str) -> bool:

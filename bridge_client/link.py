@@ -76,12 +76,13 @@ class Link:
         self._guard = threading.Lock()
         self._greeting = threading.Lock()
         self._greeted_epoch = -1
+        self.state = ""
         self._why = ""
 
     # --- signing and accepting ---------------------------------------------------------------
 
     def new_rid(self) -> str:
-        """Return a fresh request id whose broker tag is usable."""
+        """Return a fresh request id for an order: its broker tag must be usable."""
         while True:
             rid = secrets.token_hex(limits.RID_HEX // 2)
             if make_tag(self.session.identity.keys.acct, rid).usable:
@@ -90,7 +91,8 @@ class Link:
     def sign(self, op: Op, body: Request, rid: str = "", iat: int = 0) -> Exchange:
         """Return a request signed now."""
         with self._guard:
-            return self.session.sign(op, body, rid or self.new_rid(), self.clocks(), iat)
+            fresh = rid or secrets.token_hex(limits.RID_HEX // 2)
+            return self.session.sign(op, body, fresh, self.clocks(), iat)
 
     def accept(self, frames: Frames, exchange: Exchange) -> Answer | None:
         """Return the verified answer, after learning from it; the MAC is computed unlocked."""
@@ -174,11 +176,11 @@ class Link:
             return False
         try:
             with self._guard:
-                self.session.greeted(outcome.answer, outcome.exchange, self.clocks())
+                hello = self.session.greeted(outcome.answer, outcome.exchange, self.clocks())
         except RemoteProtocolError as error:
             self._why = str(error)
             return False
-        self._greeted_epoch = epoch
+        self._greeted_epoch, self.state = epoch, hello.state
         return True
 
     def _connected(self, until: float) -> bool:

@@ -143,13 +143,13 @@ class Opened(Questions):
         self.close()
 
     def __repr__(self) -> str:
-        """Name client, mode, account and the state that HELLO told."""
+        """Name client, mode, account and the trading state as last told."""
         hello, mode = self._link.session.hello, self._settings.mode.upper()
         who = self.client or "-"
         if hello is None:
             return f"<Connector {who} {mode} {self._settings.account} OFFLINE>"
         account = hello.account
-        return f"<Connector {who} {mode} {account.login}@{account.server} {hello.state}>"
+        return f"<Connector {who} {mode} {account.login}@{account.server} {self._link.state}>"
 
     def _check(self) -> None:
         if os.getpid() != self._pid:

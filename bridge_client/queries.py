@@ -212,6 +212,7 @@ class Questions:
             raise refusal_of(answer)
         offset = self._link.offset()
         state = decode_reply(StateReply, answer.body)
+        self._link.state = state.state or self._link.state
         return Ping(
             ms=outcome.ms,
             terminal_ms=number(state.terminal_ms),
@@ -228,6 +229,7 @@ class Questions:
         except BridgeError as error:
             return self._health(StateReply(state="OFFLINE"), down=str(error))
         ms = (time.perf_counter() - started) * 1000
+        self._link.state = reply.state or self._link.state
         return self._health(reply, ms=ms)
 
     def _health(self, reply: StateReply, *, down: str = "", ms: float | None = None) -> Health:
@@ -311,6 +313,7 @@ class Questions:
             reply = decode_reply(StateReply, answer.body)
         except RemoteProtocolError:
             reply = StateReply()
+        self._link.state = reply.state or self._link.state
         by = reply.by or ("server" if answer.status == Status.DENIED else "")
         return StateResult(
             status=answer.status,

@@ -108,8 +108,8 @@ class Transport:
         self._monitor = sock.get_monitor_socket(_WATCHED)
         sock.connect(endpoint(self._dial.host, self._dial.port))
         self._fds = (sock.getsockopt(zmq.FD), self._monitor.getsockopt(zmq.FD))
-        for fd in self._fds:
-            self._selector.register(int(fd), selectors.EVENT_READ, "zmq")
+        for fd, name in zip(self._fds, ("socket", "monitor"), strict=True):
+            self._selector.register(int(fd), selectors.EVENT_READ, name)
 
     def _shut(self) -> None:
         for fd in self._fds:
@@ -146,17 +146,17 @@ class Transport:
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._changed(connected=True, why="")
             elif event == zmq.EVENT_DISCONNECTED:
-                self._changed(connected=False, why="the connection was lost")
+                # A refused handshake ends in a disconnect too: its own reason is the better one.
+                why = "the connection was lost" if self.connected else self.why
+                self._changed(connected=False, why=why)
             else:
                 self.why = "the server refused our key, or is not the pinned server"
 
     def _drain(self) -> list[Frames]:
+        # Reading EVENTS takes in what the descriptor announced, and costs less than an Again.
         got = []
-        while True:
-            try:
-                parts = self._sock.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                break
+        while int(self._sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            parts = self._sock.recv_multipart(zmq.NOBLOCK)
             if len(parts) == 4 and not parts[0] and parts[1] == limits.FRAME_TAG:
                 got.append(Frames(parts[2], parts[3]))
         if got:
@@ -277,15 +277,16 @@ class Transport:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            for key, _ in self._selector.select(min(left, _LOOK_S)):
-                if key.data == "bell":
-                    self._bell.quiet()
+            awake = {key.data for key, _ in self._selector.select(min(left, _LOOK_S))}
+            if "bell" in awake:
+                self._bell.quiet()
             with self._lock:
                 if self._closed:
                     return
                 if self._silent():
                     self._replace("no answer for 3 s")
-                self._watch()
+                if "monitor" in awake:
+                    self._watch()
                 got = self._drain()
             if got:
                 self._serve(got)

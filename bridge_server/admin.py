@@ -82,18 +82,18 @@ class Admin:
             return Refusal(ReasonCode.NOT_LATCHED, value=body.cause)
         if self._c.guard.causes.get(cause) is None:
             return Refusal(ReasonCode.NOT_LATCHED, value=body.cause)
-        refusal = self._done(request, body, waiter, ends=cause)
-        if refusal is not None:  # what is not in the record has not happened: the latch holds
-            return refusal
+        # What is not in the record has not happened: without room for it the latch holds.
+        return self._done(request, body, waiter, ends=cause)
+
+    def _end_latch(self, cause: Cause, reason: str) -> None:
         try:
-            self._c.guard.resume(cause, body.reason)
+            self._c.guard.resume(cause, reason)
         except OSError as error:  # it holds now; the file would halt the next start
             log_event(self._c.log, "error", "halted_file", error=type(error).__name__)
             self._orders.tell.alert(
-                "HALTED", "the halted file could not be removed: remove it, or RESUME again later"
+                "HALTED", "the halted file could not be removed: remove it by hand"
             )
-        log_event(self._c.log, "warning", "resumed", cause=cause, reason=body.reason)
-        return None
+        log_event(self._c.log, "warning", "resumed", cause=cause, reason=reason)
 
     def _done(
         self, request: Admitted, body: Resume | Settle, waiter: Waiter, *, ends: Cause | None = None
@@ -117,6 +117,8 @@ class Admin:
 
         if not self._orders.commit(work, may_use_reserve=True):
             return Refusal(ReasonCode.JOURNAL_FULL)
+        if ends is not None:
+            self._end_latch(ends, body.reason)
         self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
         return None
 

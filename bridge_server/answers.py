@@ -150,7 +150,7 @@ class Answers:
                 "malformed": self._c.transport.malformed,
                 "refused_keys": self._c.transport.refused_keys,
             },
-            backend=f"{self._c.backend.name}: {shot.note}" if shot else self._c.backend.name,
+            backend=(shot.note if shot else "") or self._c.backend.name,
         )
 
     def _account(self, _: Request) -> Answer:

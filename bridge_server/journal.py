@@ -207,8 +207,11 @@ class Journal:
 
     def log_rows(self, first: int, count: int) -> list[tuple[int, bytes, bytes]]:
         """Return records from index `first` (1-based) on."""
+        # Cast, since whoever edits the file may leave a text where bytes belong.
         rows = self._read(
-            "SELECT n, record, hash FROM log WHERE n >= ? ORDER BY n LIMIT ?", (first, count)
+            "SELECT n, CAST(record AS BLOB), CAST(hash AS BLOB) FROM log"
+            " WHERE n >= ? ORDER BY n LIMIT ?",
+            (first, count),
         )
         return [(int(n), bytes(record), bytes(digest)) for n, record, digest in rows]
 
@@ -216,11 +219,11 @@ class Journal:
         """Return the hash of record n, the genesis hash for 0."""
         if n <= 0:
             return GENESIS
-        found = self._read("SELECT hash FROM log WHERE n = ?", (n,))
+        found = self._read("SELECT CAST(hash AS BLOB) FROM log WHERE n = ?", (n,))
         return bytes(found[0][0]) if found else b""
 
     def _read_head(self) -> Head:
-        found = self._read("SELECT n, hash FROM log ORDER BY n DESC LIMIT 1")
+        found = self._read("SELECT n, CAST(hash AS BLOB) FROM log ORDER BY n DESC LIMIT 1")
         return Head(int(found[0][0]), bytes(found[0][1])) if found else Head(0, GENESIS)
 
     # --- orders ----------------------------------------------------------------------------

@@ -52,6 +52,8 @@ from bridge_server.worker import (
 __all__ = ["Service"]
 
 _POLL_MS: Final = 200
+# What dies in the queue is told so, not that it is pending: both fall due at its deadline.
+_EXPIRY_FIRST_MS: Final = 10
 
 
 class Service:
@@ -123,7 +125,8 @@ class Service:
             return
         token = request.token
         subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
-        pending_ms = mono_ms + min(max(0, token.deadline_ms - now_ms), limits.REPLY_WAIT_MS_MAX)
+        left_ms = max(0, token.deadline_ms - now_ms) + _EXPIRY_FIRST_MS
+        pending_ms = mono_ms + min(left_ms, limits.REPLY_WAIT_MS_MAX)
         waiter = Waiter(incoming.route, subject, pending_ms)
         refusal = in_scope(request, attests=self._c.backend.attests)
         if refusal is not None:

@@ -17,8 +17,8 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.messages import DECIMAL_PATTERN, OrderType
 
 __all__ = [
-    "Arg", "arg", "count", "decimal_text", "moment_ms", "nearest", "order_type", "points", "port",
-    "reason_text", "seconds", "ticket",
+    "Arg", "arg", "comment_text", "count", "decimal_text", "moment_ms", "nearest", "order_id",
+    "order_type", "points", "port", "reason_text", "seconds", "ticket",
 ]  # fmt: skip
 
 
@@ -36,6 +36,8 @@ def arg(*flags: str, **options: Any) -> Arg:  # noqa: ANN401  (argparse's own op
 
 _DECIMAL: Final = re.compile(DECIMAL_PATTERN)
 _REASON: Final = re.compile(r"\A[ !#-\[\]-~]{1,128}\Z")
+_COMMENT: Final = re.compile(r"\A[ !#-\[\]-~]{0,64}\Z")
+_ORDER_ID: Final = re.compile(r"\A[A-Za-z0-9._-]{1,36}\Z")
 
 
 def _bad(text: str) -> argparse.ArgumentTypeError:
@@ -113,6 +115,23 @@ def reason_text(text: str) -> str:
             "the reason must be 1 to 128 plain ASCII characters without double quotes and "
             "backslashes: write it shorter or plainer"
         )
+    return text
+
+
+def comment_text(text: str) -> str:
+    """Return a comment as it will be signed."""
+    if _COMMENT.match(text) is None:
+        raise _bad(
+            "a comment has at most 64 plain ASCII characters without double quotes and "
+            "backslashes: write it shorter or plainer"
+        )
+    return text
+
+
+def order_id(text: str) -> str:
+    """Return a client_order_id, which a rid is too."""
+    if _ORDER_ID.match(text) is None:
+        raise _bad(f"{text!r} is no order id: use 1 to 36 letters, digits, dots, _ and -")
     return text
 
 

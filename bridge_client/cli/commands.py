@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 from bridge_client.cli.arguments import (
     Arg,
     arg,
+    comment_text,
     count,
     decimal_text,
     moment_ms,
+    order_id,
     order_type,
     points,
     port,
@@ -47,7 +49,7 @@ _WAIT: Final = arg(
     "--wait", type=seconds, default=10.0, metavar="S", help="seconds to wait for the outcome (10)"
 )
 _ID: Final = arg(
-    "--id", metavar="ID", help="client_order_id: the same id is always the same order"
+    "--id", type=order_id, metavar="ID", help="client_order_id: the same id is the same order"
 )
 _OPERATOR: Final = arg(
     "--operator", metavar="DIR", required=True, help="the operator's folder, made by `ztb init`"
@@ -55,7 +57,7 @@ _OPERATOR: Final = arg(
 _REASON: Final = arg(
     "--reason", type=reason_text, required=True, metavar="TEXT", help="goes into the record"
 )
-_ORDER: Final = arg("order", metavar="ORDER", help="client_order_id or rid")
+_ORDER: Final = arg("order", type=order_id, metavar="ORDER", help="client_order_id or rid")
 _SYMBOL: Final = arg("symbol", metavar="SYMBOL", help="as in allowed_symbols, e.g. EURUSD")
 _TICKET: Final = arg("ticket", metavar="TICKET", type=ticket, help="from `ztb positions`")
 _SL: Final = arg("--sl", type=decimal_text, metavar="PRICE", help="stop loss; 0 removes it")
@@ -73,8 +75,10 @@ _OPEN_ARGS: Final = (
     arg("volume", metavar="VOLUME", type=decimal_text, help="lots, e.g. 0.01"),
     arg("--price", type=decimal_text, metavar="PRICE", help="for pending types"),
     _SL, _TP, _DEVIATION, _EXPIRATION,
-    arg("--strategy", metavar="NAME", help="a name of [strategies] in connector.toml"),
-    arg("--comment", default="", metavar="TEXT", help="goes into the record and to the broker"),
+    arg("--strategy", metavar="NAME",
+        help="a name of [strategies] in connector.toml, or its number"),
+    arg("--comment", type=comment_text, default="", metavar="TEXT",
+        help="goes into the record and to the broker"),
 )  # fmt: skip
 _RANGE: Final = (
     arg("--since", type=moment_ms, metavar="TIME", help="UTC, e.g. 2030-01-31T16:00"),
@@ -139,7 +143,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     )),
     Command("status", _KNOW, "what is known of one order now", "knowing:status", (_ORDER,)),
     Command("wait", _KNOW, "wait until an order is final", "knowing:wait", (
-        arg("order", metavar="ORDER", nargs="?", help="client_order_id or rid; all without"),
+        arg("order", type=order_id, metavar="ORDER", nargs="?",
+            help="client_order_id or rid; all without"),
         arg("--timeout", type=seconds, default=120.0, metavar="S", help="seconds (120)"),
     )),
 

@@ -66,6 +66,9 @@ def _percent(value: float | None) -> str:
 
 
 def _hops(found: Health) -> list[tuple[str, ...]]:
+    # The server has its own view of the way to it, with its history; ours says that it is down.
+    troubled = {hop.hop: hop for hop in found.hops if hop.state != "up"}
+    by_name = {hop.hop: troubled.get(hop.hop, hop) for hop in found.hops}
     return [
         (
             hop.hop,
@@ -75,7 +78,7 @@ def _hops(found: Health) -> list[tuple[str, ...]]:
             _percent(hop.availability),
             hop.why,
         )
-        for hop in found.hops
+        for hop in by_name.values()
     ]
 
 

@@ -32,11 +32,16 @@ def _cell(fact: Fact, name: str) -> object:
     return "" if value in (None, "0", 0) and name in _ZERO_IS_NONE else value
 
 
+_HEADS: Final = {
+    "client_order_id": "ID", "open_price": "OPEN", "current_price": "NOW", "opened_at": "OPENED",
+    "placed_at": "PLACED", "volume_min": "MIN", "volume_max": "MAX", "volume_step": "STEP",
+    "contract_size": "CONTRACT", "stops_level": "STOPS", "freeze_level": "FREEZE",
+}  # fmt: skip
 _ZERO_IS_NONE: Final = frozenset({"sl", "tp", "expiration"})
 
 
 def _table(ctx: Context, names: Sequence[str], rows: Sequence[Fact]) -> None:
-    head = [name.removesuffix("_price").removesuffix("_at").upper() for name in names]
+    head = [_HEADS.get(name, name.upper()) for name in names]
     ctx.out.table(head, [[_cell(row, name) for name in names] for row in rows])
     if not rows:
         ctx.out.say("none")

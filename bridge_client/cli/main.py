@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from bridge_client.cli.exits import Exit, exit_of_error
 from bridge_client.cli.output import Answer, Console
 from bridge_client.cli.parser import parse, resolve
-from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
+from bridge_core.protocol.errors import (
+    BridgeError,
+    ConfigError,
+    LocalProtocolError,
+    TransportError,
+)
 
 if TYPE_CHECKING:
     from bridge_client.cli.commands import Command
@@ -28,6 +34,7 @@ class Context(NamedTuple):
     out: Console
 
 
+_WHY: Final = re.compile(r"why=(['\"])(.*)\1")
 Run = Callable[[Context], Answer]
 
 
@@ -110,6 +117,11 @@ def _sentence(error: BridgeError) -> str:
     detail = error.detail or error.code
     if isinstance(error, TransportError):
         return f"the server did not answer ({detail}): start it, or let `ztb doctor` find out why"
+    if isinstance(error, LocalProtocolError):
+        # Our own words; the codes of the wire mean something else.
+        why = _WHY.search(detail)
+        rest = _WHY.sub("", detail).strip()
+        return detail if why is None else f"{why[2]}{f' ({rest})' if rest else ''}"
     info = next((info for code, info in CODES.items() if code == error.code), None)
     if info is None:
         return detail

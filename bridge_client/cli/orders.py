@@ -8,16 +8,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bridge_client.cli.arguments import nearest
 from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import place_of, querying, trading
 from bridge_core.protocol.codes import CODES, ReasonCode
+from bridge_core.protocol.limits import STRATEGY_MAX
 
 if TYPE_CHECKING:
     from bridge_client.cli.main import Context
     from bridge_client.cli.output import Console
     from bridge_client.cli.parser import Parsed
+    from bridge_client.cli.places import Place
     from bridge_client.connector import Connector
     from bridge_client.result import OrderResult
 
@@ -66,6 +69,19 @@ def say_code(out: Console, code: str) -> None:
         out.say(f"{info.meaning}; {info.fix}")
 
 
+def _strategy(args: Parsed, place: Place) -> int | str | None:
+    name: str | None = args.strategy
+    if name is None or name in place.settings.strategies:
+        return name
+    if name.isascii() and name.isdigit() and int(name) <= STRATEGY_MAX:
+        return int(name)
+    hint = nearest(name, place.settings.strategies)
+    raise UsageError(
+        f"there is no strategy {name!r}{hint}: add it to [strategies] in {place.path}, or give its "
+        f"number (0 to {STRATEGY_MAX})"
+    )
+
+
 def _prices(args: Parsed) -> str:
     parts = [
         f"{name} {getattr(args, name)}"
@@ -96,6 +112,7 @@ def order(ctx: Context) -> Answer:
     args = ctx.args
     _price_fits(args)
     place = place_of(args)
+    strategy = _strategy(args, place)
     confirm(ctx, place, _described(args))
     with trading(place) as bridge:
         result = bridge.send_order(
@@ -107,7 +124,7 @@ def order(ctx: Context) -> Answer:
             tp=args.tp,
             deviation=args.deviation,
             expiration=when(args.expiration),
-            strategy=args.strategy,
+            strategy=strategy,
             comment=args.comment,
             client_order_id=args.id,
             wait=args.wait,
@@ -119,7 +136,9 @@ def check(ctx: Context) -> Answer:
     """Ask what an order would get; nothing is journaled or sent to the broker."""
     args = ctx.args
     _price_fits(args)
-    with querying(ctx) as bridge:
+    place = place_of(args)
+    strategy = _strategy(args, place)
+    with querying(ctx, place) as bridge:
         result = bridge.check_order(
             args.symbol,
             args.type,
@@ -129,7 +148,7 @@ def check(ctx: Context) -> Answer:
             tp=args.tp,
             deviation=args.deviation,
             expiration=when(args.expiration),
-            strategy=args.strategy,
+            strategy=strategy,
             comment=args.comment,
         )
     answer = show_result(ctx.out, result)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Final, NamedTuple, TextIO
 
 __all__ = ["Answer", "Console", "age", "moment", "plain"]
@@ -75,13 +77,12 @@ class Console:
                 self.line("\t".join(row))
             return
         widths = _widths(head, cells, shutil.get_terminal_size().columns)
-        self.line(self._paint(_lay(head, widths).rstrip(), "dim"))
+        for line in _lay(head, widths):
+            self.line(self._paint("  ".join(line).rstrip(), "dim"))
         for row in cells:
-            laid = [
-                self._paint(_fit(cell, width), cell)
-                for cell, width in zip(row, widths, strict=True)
-            ]
-            self.line("  ".join(laid).rstrip())
+            for line in _lay(row, widths):
+                painted = [self._paint(part, word) for part, word in zip(line, row, strict=True)]
+                self.line("  ".join(painted).rstrip())
 
     def finish(self, command: str, answer: Answer) -> int:
         """Write the JSON object if one is wanted; return the exit code."""
@@ -102,7 +103,7 @@ class Console:
 
     def _paint(self, text: str, word: str) -> str:
         colour = _COLOURS.get(_WORDS.get(word, word))
-        if not self._colour or colour is None:
+        if not self._colour or colour is None or not text.strip():
             return text
         return f"\x1b[{colour}m{text}\x1b[0m"
 
@@ -124,12 +125,16 @@ def _widths(head: Sequence[str], rows: list[list[str]], columns: int) -> list[in
     return widths
 
 
-def _fit(text: str, width: int) -> str:
-    return f"{text:<{width}}" if len(text) <= width else text[: width - 1] + "~"
-
-
-def _lay(row: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(_fit(cell, width) for cell, width in zip(row, widths, strict=True))
+def _lay(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    """Return the lines of one row: a cell too long for its column goes on below, nothing is cut."""
+    columns = [
+        textwrap.wrap(cell, width) if len(cell) > width else [cell]
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    return [
+        [f"{part:<{width}}" for part, width in zip(line, widths, strict=True)]
+        for line in zip_longest(*columns, fillvalue="")
+    ]
 
 
 def plain(value: object) -> str:

@@ -19,6 +19,16 @@ _GROUPS: Final = {
     "start": "get started", "know": "know", "trade": "trade", "stop": "stop and go on",
     "record": "the record",
 }  # fmt: skip
+# By command, else by group; the whole table is in README.
+_EXITS: Final = {
+    "ping": "0 answered, 1 answered but refused, 2 no answer, 3 usage",
+    "health": "0 all ok, 1 degraded, 2 a hop is down, 3 could not check, 5 halted",
+    "doctor": "0 all ok, 1 warning, 2 a hop is down or a check fails, 3 could not check, 5 halted",
+    "fence": "0 dead for ever, 1 it ran, 2 no answer, 3 usage, 4 not known yet",
+    "trade": "0 done, 1 rejected by the broker, 2 nothing left this machine, 3 usage,\n"
+    "           4 not known yet: `ztb wait` before anything else, 5 denied",
+    "stop": "0 done, 2 nothing left this machine, 3 usage, 4 not known yet, 5 denied",
+}
 _GLOBAL_VALUES: Final = ("--config",)
 _BY_NAME: Final = {command.name: command for command in COMMANDS}
 _FIRST_WORDS: Final = tuple(dict.fromkeys(name.split()[0] for name in _BY_NAME))
@@ -65,11 +75,19 @@ def _front() -> argparse.ArgumentParser:
     return parser
 
 
+def _below(command: Command) -> str:
+    codes = _EXITS.get(command.name) or _EXITS.get(command.group, "")
+    lines = [f"exit code: {codes}"] if codes else []
+    if command.example:
+        lines.append(f"example: {command.example}")
+    return "\n".join(lines)
+
+
 def _one(command: Command) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"ztb {command.name}",
         description=f"{command.help[0].upper()}{command.help[1:]}.",
-        epilog=f"example: {command.example}" if command.example else None,
+        epilog=_below(command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
@@ -187,17 +187,22 @@ def _line(each: Noted) -> OrderLine:
 
 def _of_strategy(noted: list[Noted]) -> Iterable[Act]:
     """Yield the strategy's orders that tell the story: the first of each kind that went through."""
-    kinds = (
-        ("market, SL and TP", "OPEN", Status.FILLED),
-        ("pending", "OPEN", Status.WORKING),
-        ("partial close", "CLOSE", Status.FILLED),
-        ("modify the stop", "MODIFY", Status.DONE),
+    kinds: tuple[tuple[str, Callable[[OrderResult], bool]], ...] = (
+        (
+            "market, SL and TP",
+            lambda told: told.op == "OPEN" and told.status is Status.FILLED and told.tp > 0,
+        ),
+        ("pending", lambda told: told.status is Status.WORKING),
+        (
+            "partial close",
+            lambda told: told.status is Status.FILLED and told.remaining_volume > 0,
+        ),
+        ("modify the stop", lambda told: told.op == "MODIFY" and told.status is Status.DONE),
     )
-    for name, op, status in kinds:
+    for name, fits in kinds:
         for each in noted:
             told = each.result
-            partial = name != "partial close" or told.remaining_volume > 0
-            if (told.op, told.status) == (op, status) and partial:
+            if fits(told):
                 yield Act(
                     order=name,
                     outcome=str(told.status),

@@ -80,12 +80,16 @@ def test_without_a_configuration_it_could_not_check_and_names_init(ztb: Ztb) -> 
     assert rows["keys.sound"]["state"] == "skip"
 
 
+def _key(config: Path) -> Path:
+    return config.parent / "keys/connector.key"
+
+
 _FAULTS: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("misspelt key", lambda c: _edit(c, "deviation", "devation"), "config.valid", "deviation"),
     ("wrong value", lambda c: _edit(c, "deviation = 20", "deviation = 1.5"), "config.valid", ""),
     ("bad address", lambda c: _edit(c, "tcp://", "http://"), "config.valid", "tcp://HOST:PORT"),
-    ("no key file", lambda c: (c.parent / "keys/connector.key").unlink(), "keys.private", "not exist"),
-    ("damaged key", lambda c: (c.parent / "keys/connector.key").write_text("{}"), "keys.sound", ""),
+    ("no key file", lambda c: _key(c).unlink(), "keys.private", "not exist"),
+    ("damaged", lambda c: _key(c).write_text("{}"), "keys.sound", ""),
     ("other mode", lambda c: _edit(c, 'mode = "paper"', 'mode = "live"'), "keys.match", "paper"),
     ("other account", lambda c: _edit(c, '"demo"', '"prod"'), "keys.match", "demo"),
 ]

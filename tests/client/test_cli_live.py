@@ -215,6 +215,22 @@ def test_the_same_id_is_the_same_order(ztb: Here) -> None:
     assert len(ztb("positions", "--json").json["positions"]) == 1
 
 
+def test_other_fields_under_the_same_id_are_refused_as_a_mistake(ztb: Here) -> None:
+    _buy(ztb, "--id", "twice")
+    ended = ztb("order", "sell", "EURUSD", "0.02", "--yes", "--json", "--id", "twice")
+    assert (ended.code, ended.json["error"]["code"]) == (3, "CONFLICT")
+    assert "it belongs to an order with other fields" in ended.err
+
+
+def test_an_unknown_strategy_is_refused_and_a_number_is_taken(ztb: Here) -> None:
+    ended = ztb("order", "buy", "EURUSD", "0.02", "--yes", "--strategy", "atlas")
+    assert ended.code == 3
+    assert "[strategies]" in ended.err
+    _buy(ztb, "--strategy", "7")
+    (position,) = ztb("positions", "--json").json["positions"]
+    assert position["strategy"] == 7
+
+
 @pytest.mark.parametrize(
     ("words", "code", "by"),
     [

@@ -33,6 +33,14 @@ def test_on_a_terminal_a_table_fits_its_width() -> None:
 
 
 @terminal
+def test_a_cell_too_long_for_its_column_goes_on_below_and_nothing_is_cut() -> None:
+    shown = on_a_terminal("explain", columns=50, NO_COLOR="1").out
+    for row in run_process("explain").out.splitlines():
+        for word in row.split():
+            assert word in shown
+
+
+@terminal
 def test_colour_only_on_a_terminal_that_wants_it() -> None:
     assert "\x1b[" in on_a_terminal("explain").out
     assert "\x1b[" not in on_a_terminal("explain", "--no-color").out

@@ -328,3 +328,20 @@ def test_a_misspelt_key_in_the_configuration_is_3_with_the_nearest_name(ztb: Her
     ended = ztb("ping", "--json")
     assert ended.code == 3
     assert "max_volume" in ended.json["error"]["detail"]
+
+
+# --- our own mistakes ----------------------------------------------------------------------------
+
+
+def test_a_bug_in_a_trade_command_counts_as_unknown_never_as_the_brokers_no(
+    ztb: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(Connector, "send_order", broken)
+    ended = ztb.buy()
+    assert (ended.code, ended.json["error"]["code"]) == (4, "BUG")
+    monkeypatch.setattr(Connector, "get_account", broken)
+    ended = ztb("account", "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (3, "BUG")

@@ -114,6 +114,9 @@ def test_a_typo_gets_the_nearest_name_and_exit_3(ztb: Ztb, words: list[str], wan
         (["ping", "extra"], "one word too many"),
         (["keys"], "needs one of: add list"),
         ([], "name a command"),
+        (["order", "buy", "EURUSD", "0.01", "--comment", 'a "b"'], "plain ASCII"),
+        (["order", "buy", "EURUSD", "0.01", "--id", "a b"], "no order id"),
+        (["status", ""], "no order id"),
         (["settle", "xyz", "--status", "DONE", "--reason", "x", "--operator", "x"], "32 hex"),
     ],
 )  # fmt: skip

@@ -62,7 +62,7 @@ def test_snapping_is_idempotent_and_never_further_than_a_step(
 @pytest.mark.parametrize(
     "junk",
     [True, False, np.bool_(True), math.nan, math.inf, -1, "-0.1", "1e-5", "1,5", "", " 1", "1.",
-     None, b"1", Decimal("NaN"), Decimal("-1"), [1], complex(1)],
+     None, b"1", Decimal("NaN"), Decimal(-1), [1], complex(1)],
 )  # fmt: skip
 def test_junk_is_refused_and_named(junk: object) -> None:
     with pytest.raises(LocalProtocolError, match="field=volume"):

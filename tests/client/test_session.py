@@ -122,7 +122,9 @@ def test_hello_teaches_the_incarnation_the_offset_and_the_head() -> None:
     assert abs(offset.offset_ms) <= offset.uncertainty_ms + 1
 
 
-@pytest.mark.parametrize("change", [{"mode": "live"}, {"incarnation": "c" * 16}, {"protocols": [4]}])
+@pytest.mark.parametrize(
+    "change", [{"mode": "live"}, {"incarnation": "c" * 16}, {"protocols": [4]}]
+)
 def test_a_hello_that_contradicts_itself_or_serves_another_mode_is_refused(
     change: dict[str, object],
 ) -> None:

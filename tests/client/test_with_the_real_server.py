@@ -23,7 +23,8 @@ def account(tmp_path: Path) -> Account:
             for line in config.read_text("utf-8").splitlines()
             if not line.startswith("server")
         ]
-        config.write_text(f'server = "tcp://127.0.0.1:{made.port}"\n' + "\n".join(lines), "utf-8")
+        first = f'server = "tcp://127.0.0.1:{made.port}"\nttl_ms = 1000\n'
+        config.write_text(first + "\n".join(lines), "utf-8")
     return made
 
 
@@ -126,7 +127,7 @@ def test_a_killed_server_leaves_no_order_twice_and_none_unknown(
             assert done.final, str(done)
         wait_until(lambda: not bridge.unfinished(), 30)
         filled = [f"o{n}" for n in range(6) if bridge.wait(f"o{n}").status == "FILLED"]
-        assert len(filled) >= 5
+        assert "o5" in filled
         wait_until(lambda: bridge.health().state == "ACTIVE", 10)
         assert sorted(p.client_order_id for p in bridge.get_positions()) == sorted(filled)
 

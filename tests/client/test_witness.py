@@ -9,7 +9,6 @@ from bridge_client.witness import Now, Sample, ServerClock, Witness
 from bridge_core.protocol.chain import GENESIS, Head, link
 from bridge_core.protocol.replies import LogPage, LogRow
 
-
 START = Head(0, GENESIS)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from bridge_server import checks
+from bridge_core.host.sqlite import open_database
 from bridge_server.checks import Finding, run_checks, show_checks
 from bridge_server.journal import Journal
 from bridge_server.settings import Overrides
@@ -86,8 +85,8 @@ def test_a_symbol_without_limits_is_a_warning_with_the_lines_to_add(account: Acc
 
 
 def test_a_full_disk_fails(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = namedtuple("usage", "total used free")(1, 1, 64 * 1024 * 1024 - 1)  # noqa: PYI024
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: usage)
+    nearly = shutil.disk_usage("/")._replace(free=64 * 1024 * 1024 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: nearly)
     assert _findings(account)["disk"].state == "fail"
 
 
@@ -111,7 +110,7 @@ def test_a_running_servers_journal_is_skipped_with_the_way_to_ask_for_it(
 def test_an_edited_record_fails_and_names_the_first_bad_one(account: Account) -> None:
     journal = _journal(account)
     journal.close()
-    database = checks.open_database(journal.path, exclusive=True)
+    database = open_database(journal.path, exclusive=True)
     database.execute("UPDATE log SET hash = zeroblob(32)")
     database.close()
     found = _findings(account)["record"]

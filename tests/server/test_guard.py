@@ -47,7 +47,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     journal.close()
 
 
-# --- the file -----------------------------------------------------------------------------------
+# --- the file --------------------------------------------------------------------------------
 
 
 def test_without_a_file_nothing_is_halted(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_what_is_written_is_read_back_and_nothing_else_is_left(
     assert [path.name for path in tmp_path.iterdir()] == [HALTED_FILE]
 
 
-# --- stopping and resuming ------------------------------------------------------------------------
+# --- stopping and resuming -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [_R, _H])
@@ -147,7 +147,7 @@ def test_resume_of_another_latch_leaves_the_file(kept: Kept) -> None:
     assert kept.guard.causes.state() is _H
 
 
-# --- latches ---------------------------------------------------------------------------------------
+# --- latches ---------------------------------------------------------------------------------
 
 
 def test_a_latch_survives_a_restart_with_its_reason(kept: Kept) -> None:
@@ -164,11 +164,16 @@ def test_a_latch_raised_again_is_told_once(kept: Kept) -> None:
     assert len(kept.told) == 1
 
 
-def test_a_latch_is_gone_from_the_journal_only_when_that_was_committed(kept: Kept) -> None:
-    kept.guard.latch(Cause.GHOST_FILL, "ticket 5", NOW)
-    with pytest.raises(RuntimeError), kept.journal.transaction():
+def _persist_and_fail(kept: Kept) -> None:
+    with kept.journal.transaction():
         kept.guard.persist(but=Cause.GHOST_FILL)
         raise RuntimeError
+
+
+def test_a_latch_is_gone_from_the_journal_only_when_that_was_committed(kept: Kept) -> None:
+    kept.guard.latch(Cause.GHOST_FILL, "ticket 5", NOW)
+    with pytest.raises(RuntimeError):
+        _persist_and_fail(kept)
     assert kept.guard.causes.state() is _H
     assert kept.again().causes.state() is _H
     with kept.journal.transaction():
@@ -184,7 +189,7 @@ def test_conditions_begin_clear_after_a_restart(kept: Kept) -> None:
     assert [one.cause for one in kept.again().causes] == [Cause.BREAKER]
 
 
-# --- conditions ------------------------------------------------------------------------------------
+# --- conditions ------------------------------------------------------------------------------
 
 
 def test_a_condition_is_told_when_it_comes_and_when_it_has_gone(kept: Kept) -> None:
@@ -208,7 +213,7 @@ def test_who_is_told_can_be_set_later(kept: Kept) -> None:
     assert (later, kept.told) == ([("RECOVERING", "start")], [])
 
 
-# --- clocks ----------------------------------------------------------------------------------------
+# --- clocks ----------------------------------------------------------------------------------
 
 
 def test_a_wall_clock_that_jumps_closes_entries_for_30_s_and_no_longer(kept: Kept) -> None:
@@ -237,7 +242,7 @@ def test_a_clock_behind_the_last_run_halts_to_the_millisecond(
         assert f"{behind_ms} ms" in held.reason
 
 
-# --- what health shows -------------------------------------------------------------------------------
+# --- what health shows -----------------------------------------------------------------------
 
 
 def test_health_says_of_each_cause_its_kind_its_effect_and_what_ends_it(kept: Kept) -> None:

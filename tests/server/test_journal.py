@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -43,6 +43,12 @@ def _to(state: OrderState, view: OrderView, **over: object) -> Change:
     return Change(state=state, view=view, at_ms=NOW + 10, **over)  # type: ignore[arg-type]
 
 
+def _fail_after(journal: Journal, work: Callable[[], None]) -> None:
+    with journal.transaction():
+        work()
+        raise RuntimeError
+
+
 def _reopen(journal: Journal) -> Journal:
     journal.close()
     _opened.append(Journal(journal.path))
@@ -53,7 +59,7 @@ def _holds(journal: Journal) -> bool:
     return verify_range(Head(0, GENESIS), journal.log_rows(1, 10_000)) == journal.head
 
 
-# --- rows ---------------------------------------------------------------------------------------
+# --- rows ------------------------------------------------------------------------------------
 
 
 def test_a_row_comes_back_after_a_restart_exactly_as_it_was_written(journal: Journal) -> None:
@@ -88,7 +94,7 @@ def test_children_and_tombstones_share_having_no_client_order_id(journal: Journa
     assert len(journal.unfinished()) == 3
 
 
-# --- compare-and-set -------------------------------------------------------------------------------
+# --- compare-and-set -------------------------------------------------------------------------
 
 
 def test_a_change_moves_the_row_and_leaves_the_one_in_hand_as_it_was(journal: Journal) -> None:
@@ -172,7 +178,7 @@ def test_show_changes_what_a_row_looks_like_and_not_its_state(journal: Journal) 
     assert journal.get(RID) == shown
 
 
-# --- the record -------------------------------------------------------------------------------------
+# --- the record ------------------------------------------------------------------------------
 
 
 def test_every_change_of_state_is_a_record_of_one_chain(journal: Journal) -> None:
@@ -202,10 +208,8 @@ def test_what_is_rolled_back_is_in_neither_the_rows_nor_the_record_nor_the_head(
 ) -> None:
     _insert(journal, row())
     before = journal.head
-    with pytest.raises(RuntimeError), journal.transaction():
-        journal.insert(row("f" * 32), "ORDER")
-        assert journal.head.size == before.size + 1
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_after(journal, lambda: journal.insert(row("f" * 32), "ORDER"))
     assert journal.head == before
     assert journal.get("f" * 32) is None
     assert _holds(_reopen(journal))
@@ -224,7 +228,7 @@ def test_records_are_read_in_pages(journal: Journal) -> None:
     assert journal.log_rows(6, 3) == []
 
 
-# --- what became of working orders ----------------------------------------------------------------------
+# --- what became of working orders -----------------------------------------------------------
 
 
 def test_a_working_order_is_followed_until_its_life_ends(journal: Journal) -> None:
@@ -285,7 +289,7 @@ def test_only_magics_of_orders_concluded_absent_can_be_ghosts(journal: Journal) 
     assert _reopen(journal).absent_magics() == frozenset({TAG.mt5_hash})
 
 
-# --- whose journal it is ---------------------------------------------------------------------------------
+# --- whose journal it is ---------------------------------------------------------------------
 
 _ACCOUNT = {"account": "demo", "mode": "paper", "login": "1", "broker_server": "ztb-paper"}
 
@@ -312,9 +316,8 @@ def test_a_journal_refuses_another_account_or_mode_and_names_both(
 
 def test_meta_written_in_a_transaction_falls_with_it(journal: Journal) -> None:
     journal.put_meta({"a": "1"})
-    with pytest.raises(RuntimeError), journal.transaction():
-        journal.put_meta({"a": "2", "b": "3"})
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_after(journal, lambda: journal.put_meta({"a": "2", "b": "3"}))
     assert (journal.meta("a"), journal.meta("b")) == ("1", None)
 
 
@@ -349,6 +352,16 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "JOURNAL_DAMAGED"
 
 
+def _read_all(path: Path) -> None:
+    journal = Journal(path)
+    try:
+        for n in range(1, 40):
+            journal.get(f"{n:032x}")
+        journal.log_rows(1, 100)
+    finally:
+        journal.close()
+
+
 def test_a_page_that_the_disk_spoiled_is_fatal_also_when_it_is_only_read(
     journal: Journal, tmp_path: Path
 ) -> None:
@@ -358,10 +371,4 @@ def test_a_page_that_the_disk_spoiled_is_fatal_also_when_it_is_only_read(
     raw[4096 * 4 :] = b"\xa5" * len(raw[4096 * 4 :])
     journal.path.write_bytes(bytes(raw))
     with pytest.raises((JournalFatal, ConfigError)):
-        spoiled = Journal(journal.path)
-        try:
-            for n in range(1, 40):
-                spoiled.get(f"{n:032x}")
-            spoiled.log_rows(1, 100)
-        finally:
-            spoiled.close()
+        _read_all(journal.path)

@@ -63,7 +63,7 @@ def test_a_flag_for_the_port_leaves_room_for_three(tmp_path: Path, port: int) ->
      "allow_any = true", "max_skew_ms = 99999"],
 )  # fmt: skip
 def test_nothing_turns_a_check_off(tmp_path: Path, line: str) -> None:
-    key = line.split()[0]
+    key = line.partition(" ")[0]
     assert key in _refused(tmp_path, f"{line}\n{_GOOD}")
 
 

@@ -34,7 +34,7 @@ from tests.vectors.examples import BODIES
 _OPEN = views.view_of_body(RID, "OPEN", KID, open_order(volume="0.20", comment="mine"), NOW)
 
 
-# --- before anything happened ------------------------------------------------------------------
+# --- before anything happened ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("op", [Op.OPEN, Op.CLOSE, Op.MODIFY, Op.CANCEL, Op.FLATTEN])
@@ -57,7 +57,7 @@ def test_a_request_shows_what_was_asked_and_not_what_happened() -> None:
     assert (_OPEN.symbol, _OPEN.type, _OPEN.comment) == ("EURUSD", "BUY", "mine")
 
 
-# --- outcomes ----------------------------------------------------------------------------------
+# --- outcomes --------------------------------------------------------------------------------
 
 _FACTS = Facts(
     ticket=11, deal=5, order=11, volume=Decimal("0.10"), price=Decimal("1.10010"),
@@ -109,9 +109,7 @@ def test_a_fill_tells_the_brokers_facts_beside_what_was_asked() -> None:
 def test_facts_fill_what_the_request_did_not_name() -> None:
     bare = OrderView(rid=RID)
     facts = Facts(symbol="USDJPY", type="SELL", ticket=3, comment="at the broker")
-    view = views.with_outcome(
-        bare, Executed(status=Status.FILLED, facts=facts), Evidence.TAG, NOW
-    )
+    view = views.with_outcome(bare, Executed(status=Status.FILLED, facts=facts), Evidence.TAG, NOW)
     assert (view.symbol, view.type, view.ticket) == ("USDJPY", "SELL", 3)
     assert view.comment == "at the broker"
 
@@ -139,9 +137,7 @@ def test_the_eas_word_is_passed_on_byte_for_byte(outcome: Outcome) -> None:
 
 
 def test_a_refusal_carries_its_numbers() -> None:
-    refusal = Refusal(
-        ReasonCode.VOLUME_GRID, limit="0.01", value="0.105", nearest=("0.10", "0.11")
-    )
+    refusal = Refusal(ReasonCode.VOLUME_GRID, limit="0.01", value="0.105", nearest=("0.10", "0.11"))
     view = views.with_refusal(_OPEN, refusal, "server", NOW)
     assert (view.status, view.code, view.by) == ("DENIED", "VOLUME_GRID", "server")
     assert (view.limit, view.value, view.nearest) == ("0.01", "0.105", ["0.10", "0.11"])
@@ -149,7 +145,7 @@ def test_a_refusal_carries_its_numbers() -> None:
     assert decode_reply(OrderView, encode_reply(view)) == view
 
 
-# --- the account -------------------------------------------------------------------------------
+# --- the account -----------------------------------------------------------------------------
 
 
 def test_the_account_is_shown_with_its_identity_and_its_times() -> None:
@@ -161,7 +157,7 @@ def test_the_account_is_shown_with_its_identity_and_its_times() -> None:
 
 def test_a_margin_level_is_shown_in_hundredths_of_a_percent() -> None:
     money = Account(
-        balance=Decimal(1), equity=Decimal(1), margin=Decimal(3), free_margin=Decimal("-2"),
+        balance=Decimal(1), equity=Decimal(1), margin=Decimal(3), free_margin=Decimal(-2),
         profit=Decimal(0), margin_level=Decimal(100) / 3,
     )  # fmt: skip
     view = views.account_view(snapshot(account=money), "paper")

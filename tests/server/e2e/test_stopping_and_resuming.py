@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 
 import pytest
 
-from bridge_core.protocol.messages import Resume
+from bridge_core.protocol.messages import GetRange, Resume
 from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import LogPage
 from tests.support.clock import FakeClock
-from tests.support.raw_client import Answer, RawClient, now_ms
+from tests.support.raw_client import Answer, RawClient, close_body, decode, now_ms, open_body
 from tests.support.running import Account, Running, wait_until
 from tests.support.scripted_backend import ScriptedBackend
 
@@ -132,8 +134,6 @@ class _Stepping(FakeClock):
         return now_ms() + self.wall
 
     def mono_ms(self) -> int:
-        import time
-
         return time.monotonic_ns() // 1_000_000 + self.mono
 
 
@@ -166,8 +166,6 @@ def test_an_order_that_waits_expires_by_the_monotonic_clock_when_the_wall_clock_
         client = server.ready()
         ticket = client.open().order().ticket
         hang = server.scripted.hang()
-        from tests.support.raw_client import close_body, open_body
-
         client.send(client.sign(Op.OPEN, open_body()))
         hang.wait_entered()
         close = client.sign(Op.CLOSE, close_body(ticket), ttl=300)
@@ -200,10 +198,6 @@ def test_a_clock_set_back_between_two_runs_halts_until_an_operator_looks(
 
 
 def test_the_record_keeps_every_stop_and_resume(running: Running, trader: RawClient) -> None:
-    from bridge_core.protocol.messages import GetRange
-    from bridge_core.protocol.replies import LogPage
-    from tests.support.raw_client import decode
-
     trader.stop(Op.HALT, "why-" + secrets.token_hex(2))
     _resume(running.client("operator"))
     page = decode(LogPage, trader.do(Op.GET_LOG, GetRange(since=0, first=1, count=0)))
