@@ -70,6 +70,7 @@ class Service:
         self._answers = Answers(context, self.orders, self._pulse.hops)
         self._memory = ReplayMemory()
         self._buckets = TokenBuckets(context.settings.rates)
+        self._allowed = frozenset(context.settings.allowed_symbols)
         self._sequences: dict[str, int] = {}
         self._reads: dict[str, tuple[Waiter, Op]] = {}
         self._quiet = RateLimited()
@@ -148,9 +149,9 @@ class Service:
     def _conditions(self, lane: Lane, now_ms: int, mono_ms: int) -> Conditions:
         settings, shot = self._c.settings, self._c.snapshot
         desk = None
-        if shot is not None:
+        if shot is not None and lane in (Lane.REDUCE, Lane.ENTRY):
             desk = risk.Desk(
-                allowed=frozenset(settings.allowed_symbols),
+                allowed=self._allowed,
                 limits=settings.limits,
                 snapshot=shot,
                 flying=self.orders.flying(),

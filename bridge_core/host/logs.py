@@ -61,13 +61,21 @@ class _Secrets:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, secret: bytes) -> None:
+        forms = _forms(secret)
         with self._lock:
-            self._forms |= _forms(secret)
-            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            if not forms <= self._forms:
+                self._forms |= forms
+                self._pattern = None  # compiled when next needed: a start registers many
+
+    def _compile(self) -> re.Pattern[str] | None:
+        with self._lock:
+            if self._pattern is None and self._forms:
+                longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+                self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            return self._pattern
 
     def redact(self, text: str) -> str:
-        pattern = self._pattern
+        pattern = self._pattern or self._compile()
         return text if pattern is None else pattern.sub(_REDACTED, text)
 
 

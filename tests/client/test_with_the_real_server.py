@@ -152,3 +152,15 @@ def test_a_lost_connector_disk_finds_its_order_again(bridge: Connector, account:
         assert len(anew.get_positions()) == 1
 
 
+
+
+def test_the_servers_log_extends_what_was_witnessed(bridge: Connector) -> None:
+    for _ in range(3):
+        bridge.buy("EURUSD", 0.01)
+    desk, session = bridge._desk, bridge._link.session
+    assert desk is not None
+    before = session.witness.proven.size
+    bridge.ping()
+    desk.resolver.witness()
+    assert session.fork is None
+    assert session.witness.proven.size >= session.witness.top.size > before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 import zmq
@@ -49,7 +49,7 @@ class Listener:
         self._socket.connect(f"tcp://127.0.0.1:{account.port + 1}")
         self.heard: list[Heard] = []
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import zmq
 
@@ -33,7 +33,6 @@ from bridge_core.protocol.replies import (
     OrderView,
     Page,
     RefusalReply,
-    Reply,
     StateReply,
     StatusReply,
     decode_reply,
@@ -47,10 +46,12 @@ from bridge_core.protocol.signing import (
     sign_request,
 )
 from bridge_core.protocol.token import NO_INCARNATION, ReplyToken, RequestToken, parse_reply
+from bridge_core.protocol.views import Reply
 
 __all__ = ["Answer", "RawClient", "close_body", "open_body"]
 
 SILENCE_MS: Final = 250
+_T = TypeVar("_T", bound=Reply)
 
 
 def now_ms() -> int:
@@ -315,6 +316,6 @@ class RawClient:
         return self.do(op, Stop(reason=reason))
 
 
-def decode(kind: type[Reply], answer: Answer) -> Reply:
+def decode(kind: type[_T], answer: Answer) -> _T:
     """Return the answer's body as a reply of a kind."""
     return decode_reply(kind, answer.body)

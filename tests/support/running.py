@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from bridge_core.host.clock import Clock
 from bridge_server.core.ports import Backend
@@ -160,7 +160,7 @@ class Running:
         except BaseException as error:  # noqa: BLE001  the test's thread has to see it
             self.error = error
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -230,7 +230,7 @@ class Process:
         self._clients: list[RawClient] = []
         self.stderr = ""
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

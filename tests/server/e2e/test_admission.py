@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from bridge_core.host.bundles import load_bundle
+from bridge_core.host.sockets import new_curve_keys
 from bridge_core.protocol import limits
 from bridge_core.protocol.keys import Mode, derive
 from bridge_core.protocol.messages import (
@@ -399,8 +400,6 @@ def test_a_key_that_is_no_longer_alive_meets_silence(account: Account, state: st
 
 
 def test_an_unknown_curve_key_gets_no_connection(shared: Running, client: RawClient) -> None:
-    from bridge_core.host.sockets import new_curve_keys
-
     keys = new_curve_keys()
     stranger = msgspec.structs.replace(
         client.bundle, curve_public=keys.public.decode(), curve_secret=keys.secret.decode()

@@ -12,10 +12,13 @@ import pytest
 from bridge_core.host.bundles import load_bundle
 from bridge_core.host.sockets import new_curve_keys
 from bridge_core.protocol.events import event_topic, tick_topic
+from bridge_core.protocol.messages import Query
 from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import SyncReply
 from tests.support.listener import Heard, Listener
-from tests.support.raw_client import RawClient
+from tests.support.raw_client import RawClient, decode
 from tests.support.running import Account, Process, Running, wait_until
+from tests.support.scripted_backend import loses
 
 
 def _numbers(heard: list[Heard]) -> dict[str, list[int]]:
@@ -88,10 +91,6 @@ def test_ticks_and_positions_of_the_paper_broker_are_heard_by_two_subscribers_al
 def test_a_snapshot_names_the_point_in_each_stream_that_it_contains(
     running: Running, trader: RawClient, account: Account
 ) -> None:
-    from bridge_core.protocol.messages import Query
-    from bridge_core.protocol.replies import SyncReply
-    from tests.support.raw_client import decode
-
     with Listener(account) as ear:
         ear.wait_for("heartbeat")
         trader.open()
@@ -128,8 +127,6 @@ def test_an_unknown_curve_key_hears_nothing(
 
 
 def test_a_lost_order_is_an_alert(running: Running, trader: RawClient, account: Account) -> None:
-    from tests.support.scripted_backend import loses
-
     with Listener(account) as ear:
         ear.wait_for("heartbeat")
         running.scripted.plan.append(loses(executed=False))

@@ -6,7 +6,7 @@ from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.messages import Flatten
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.tag import child_rid
-from tests.support.raw_client import RawClient
+from tests.support.raw_client import RawClient, open_body
 from tests.support.running import Account, Running, wait_until
 from tests.support.scripted_backend import loses, rejects
 
@@ -109,8 +109,6 @@ def test_no_limit_and_no_state_refuses_a_flatten(account: Account) -> None:
 def test_flatten_goes_before_entries_that_wait(running: Running, trader: RawClient) -> None:
     held, _ = _book(trader)
     hang = running.scripted.hang()
-    from tests.support.raw_client import open_body
-
     begun = len(running.scripted.ledger)
     trader.send(trader.sign(Op.OPEN, open_body()))
     hang.wait_entered()

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Iterator
 
 import pytest
 
+from bridge_core.protocol.messages import encode_body
 from bridge_core.protocol.operations import Op
 from tests.support.listener import Listener
 from tests.support.raw_client import Answer, RawClient, now_ms, open_body
-from tests.support.running import Account, Running, wait_until
+from tests.support.running import Account, Running, make_account, wait_until
 from tests.support.scripted_backend import answers, loses, rejects
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(make_account(tmp_path_factory.mktemp("peers"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(shared: Running) -> RawClient:
+    return shared.ready()
 
 
 def test_slow_broker_and_retry_make_exactly_one_order(running: Running, trader: RawClient) -> None:
@@ -117,10 +129,10 @@ def test_what_is_not_done_is_never_reported_as_success(
     ],
 )  # fmt: skip
 def test_a_sell_stays_a_sell_and_a_stop_stays_a_stop(
-    running: Running, trader: RawClient, type_: str, price: str
+    shared: Running, client: RawClient, type_: str, price: str
 ) -> None:
-    order = trader.open(type=type_, price=price).order()
-    held = {**running.scripted.positions, **running.scripted.orders}[order.ticket]
+    order = client.open(type=type_, price=price).order()
+    held = {**shared.scripted.positions, **shared.scripted.orders}[order.ticket]
     assert (held.type, order.type) == (type_, type_)
     assert order.status == ("WORKING" if "_" in type_ else "FILLED")
 
@@ -131,34 +143,30 @@ def test_a_sell_stays_a_sell_and_a_stop_stays_a_stop(
      "0x10", "1_0", "9999999999"],
 )  # fmt: skip
 def test_a_volume_that_is_none_is_refused_and_never_mended(
-    running: Running, trader: RawClient, volume: str
+    shared: Running, client: RawClient, volume: str
 ) -> None:
-    from bridge_core.protocol.messages import encode_body
-
     raw = encode_body(open_body()).replace(b'"volume":"0.01"', f'"volume":"{volume}"'.encode())
-    answer = trader.do(Op.OPEN, raw)
+    answer = client.do(Op.OPEN, raw)
     assert (answer.status, answer.code in ("BODY", "VOLUME_GRID")) == ("DENIED", True)
-    assert running.scripted.ledger == []
+    assert shared.scripted.begun(answer.token.rid) == 0
 
 
 @pytest.mark.parametrize("text", ["a|b", 'a"b', "a\nb", "a\\b", "\u00e9", "a\x00b", "a;b", "a,b"])
 @pytest.mark.parametrize("field", ["comment", "symbol"])
 def test_delimiters_and_odd_letters_are_data_or_refused(
-    running: Running, trader: RawClient, field: str, text: str
+    shared: Running, client: RawClient, field: str, text: str
 ) -> None:
-    from bridge_core.protocol.messages import encode_body
-
     plain = open_body(comment="PLAIN")
     old = {"comment": b"PLAIN", "symbol": b"EURUSD"}[field]
-    answer = trader.do(Op.OPEN, encode_body(plain).replace(old, text.encode("utf-8")))
+    answer = client.do(Op.OPEN, encode_body(plain).replace(old, text.encode("utf-8")))
     if answer.status == "FILLED":
         assert field == "comment"
-        held = running.scripted.positions[answer.order().ticket]
+        held = shared.scripted.positions[answer.order().ticket]
         assert held.comment.endswith(text)
         assert answer.order().comment == text
     else:
         assert answer.code in ("BODY", "SYMBOL_NOT_ALLOWED")
-        assert running.scripted.ledger == []
+        assert shared.scripted.begun(answer.token.rid) == 0
 
 
 def test_an_old_timestamp_a_repeated_nonce_a_wrong_key_and_a_cut_signature_run_nothing(
@@ -191,4 +199,3 @@ def test_two_subscribers_both_get_every_event(
         rids = [trader.open().token.rid for _ in range(20)]
         for ear in (one, two):
             assert [ear.wait_for("order_final").body.rid for _ in rids] == rids
-        time.sleep(0)
