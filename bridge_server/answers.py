@@ -327,10 +327,16 @@ class Answers:
             headroom=text_of(answer.free_margin),
         )
 
-    def history(self, deals: tuple[Deal, ...]) -> Page:
-        """Return GET_HISTORY's answer: the newest deals that fit a page."""
-        shown = [deal_view(one) for one in deals[-limits.PAGE_ROWS_MAX :]]
-        return Page(deals=shown, total=len(deals), time=self._c.clock.wall_ms())
+    def history(self, deals: tuple[Deal, ...], body: Request) -> Page:
+        """Return GET_HISTORY's answer: one page of the range, oldest first."""
+        query = _query(body)
+        rows = [one for one in deals if query.symbol in ("", one.symbol)]
+        shown = rows[query.first : query.first + _count(query.count)]
+        return Page(
+            deals=[deal_view(one) for one in shown],
+            total=len(rows),
+            time=self._c.clock.wall_ms(),
+        )
 
     def attribute(self, event: EventBody) -> EventBody:
         """Return an event with the order of ours behind its ticket."""

@@ -25,6 +25,9 @@ class Pulse:
         self._journal = Hop("journal", now_wall, now_mono)
         self.hops = [self._terminal, self._journal]
         self._terminal_up = True
+        self._bound = {
+            name: context.journal.meta(name) or "" for name in ("login", "broker_server")
+        }
         self._sockets = Hop("connector to server", now_wall, now_mono)
         self._sockets_why = ""
         self.hops.append(self._sockets)
@@ -45,11 +48,23 @@ class Pulse:
         self._journal.observe("degraded" if full else "up", why, now_ms, mono_ms)
         state = "degraded" if self._sockets_why else "up"
         self._sockets.observe(state, self._sockets_why, now_ms, mono_ms)
+        self._watch_identity(now_ms)
         self._c.publisher.heartbeat(self._c.guard.causes.state(), now_ms)
         if mono_ms >= self._self_test_ms:
             self._self_test_ms = mono_ms + limits.SELF_TEST_PERIOD_MS
             threading.Thread(target=self._self_test, name="self-test", daemon=True).start()
             self._admin.keep_high_water(now_ms)
+
+    def _watch_identity(self, now_ms: int) -> None:
+        """Halt when the terminal shows another account than the journal began with."""
+        shot = self._c.snapshot
+        if shot is None:
+            return
+        shown = {"login": str(shot.identity.login), "broker_server": shot.identity.server}
+        wrong = [f"{name} {word}" for name, word in shown.items() if word != self._bound[name]]
+        if wrong:
+            reason = f"the terminal shows {', '.join(wrong)}"
+            self._c.guard.latch(Cause.IDENTITY, reason, now_ms)
 
     def terminal(self, *, up: bool) -> None:
         """Take a look at the hop to the terminal; a call that does not end degrades it.

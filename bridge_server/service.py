@@ -72,7 +72,7 @@ class Service:
         self._buckets = TokenBuckets(context.settings.rates)
         self._allowed = frozenset(context.settings.allowed_symbols)
         self._sequences: dict[str, int] = {}
-        self._reads: dict[str, tuple[Waiter, Op]] = {}
+        self._reads: dict[str, tuple[Waiter, Request]] = {}
         self._quiet = RateLimited()
         self._clock_healthy = True
         self._stopping = threading.Event()
@@ -258,10 +258,10 @@ class Service:
         elif isinstance(body, Heartbeat):
             self._heartbeat(request, body, waiter)
         elif isinstance(body, Open):
-            self._read(waiter, op, CheckJob(request.token.rid, body))
+            self._read(waiter, body, CheckJob(request.token.rid, body))
         elif isinstance(body, Query):
             job = HistoryJob(request.token.rid, body.since, body.until)
-            self._read(waiter, op, job)
+            self._read(waiter, body, job)
         else:
             refusal = self.admin.do(request, body, waiter)
             if refusal is not None:
@@ -301,11 +301,11 @@ class Service:
         self._sequences[request.token.kid] = body.sequence
         self._tell(waiter, self._answers.state_reply())
 
-    def _read(self, waiter: Waiter, op: Op, job: CheckJob | HistoryJob) -> None:
+    def _read(self, waiter: Waiter, body: Request, job: CheckJob | HistoryJob) -> None:
         if len(self.orders.reads) >= limits.WORKER_QUEUE_MAX:
             self._tell(waiter, Refusal(ReasonCode.BUSY, limit=str(limits.WORKER_QUEUE_MAX)))
             return
-        self._reads[job.rid] = (waiter, op)
+        self._reads[job.rid] = (waiter, body)
         self.orders.reads.append(job)
         self.orders.dispatch_next()
 
@@ -343,7 +343,7 @@ class Service:
         waiting = self._reads.pop(rid, None)
         if waiting is None:
             return
-        waiter, _ = waiting
+        waiter, body = waiting
         if answer is None:
             self._tell(waiter, Refusal(ReasonCode.BROKER_DOWN))
         elif isinstance(answer, Refusal):
@@ -352,7 +352,7 @@ class Service:
             self._tell(waiter, self._answers.estimate(rid, answer))
         else:
             assert isinstance(answer, tuple)
-            self._tell(waiter, self._answers.history(answer))
+            self._tell(waiter, self._answers.history(answer, body))
 
     # --- time --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The connector against a scripted server over real sockets: recovery.md's rules, by name."""
+"""The connector against a scripted server over real sockets: protocol.md's rules, by name."""
 
 from __future__ import annotations
 

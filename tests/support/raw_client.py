@@ -191,9 +191,9 @@ class RawClient:
 
     # --- sending -------------------------------------------------------------------------------
 
-    def send(self, frames: Frames) -> None:
+    def send(self, frames: Frames, *, patience_s: float = 2.0) -> None:
         """Send without waiting; a connection that is not there yet is waited for."""
-        for _ in range(200):
+        for _ in range(int(patience_s * 100)):
             try:
                 self._socket.send_multipart(
                     (b"", limits.FRAME_TAG, frames.token, frames.body), zmq.NOBLOCK

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from bridge_core.host.clock import Clock
+from bridge_core.host.sqlite import Reserve
 from bridge_server.core.ports import Backend
 from bridge_server.settings import Overrides, load_settings
 from bridge_server.wiring import Server, build_server
@@ -80,6 +81,9 @@ def _template() -> Path:
     _ztb("init", "demo", "--symbol", "EURUSD", "--max-volume", "1", "--out", str(folder))
     for scope in ("query", "reduce", "trade"):
         _ztb("keys", "add", scope, "--scope", scope, "--account", str(folder / "demo"))
+    state = folder / "demo" / "server" / "state"
+    state.mkdir(mode=0o700)
+    Reserve(state / "journal.db").ensure()  # copied faster than made anew
     return folder
 
 

@@ -339,7 +339,7 @@ def test_each_scope_may_ask_exactly_what_the_table_grants(account: Account, scop
                 assert (answer.status, answer.code) == ("DENIED", "SCOPE"), op
             else:
                 assert client.silent(frames, 30), op  # it holds no key to ask with
-        if scope not in (Scope.TRADE,):
+        if scope is not Scope.TRADE:
             assert server.scripted.ledger == []
 
 
@@ -408,7 +408,7 @@ def test_an_unknown_curve_key_gets_no_connection(shared: Running, client: RawCli
     with RawClient(client.bundle, f"tcp://127.0.0.1:{shared.account.port}", curve=stranger) as who:
         who.inc = client.inc
         with pytest.raises(TimeoutError):
-            who.send(who.sign(Op.OPEN, open_body()))
+            who.send(who.sign(Op.OPEN, open_body()), patience_s=0.3)
     wait_until(lambda: shared.server.context.transport.refused_keys > refused)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.limits import CLOCK_SKEW_MS_MAX
-from bridge_core.protocol.messages import GetStatus, Hello, encode_body
+from bridge_core.protocol.messages import GetStatus, Hello
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import Frames
 from tests.support.raw_client import Answer, RawClient, close_body, now_ms, open_body
@@ -146,12 +148,7 @@ def test_two_threads_racing_one_request_id_make_one_submission(running: Running)
     first, second = running.ready(), running.client()
     for _ in range(25):
         frames = first.sign(Op.OPEN, open_body())
-        answers: list[Answer] = []
-        racers = [
-            threading.Thread(target=lambda who=who: answers.append(who.ask(frames)))
-            for who in (first, second)
-        ]
-        _race(racers)
+        answers = _race(partial(first.ask, frames), partial(second.ask, frames))
         rid = answers[0].token.rid
         assert running.scripted.begun(rid) == 1
         assert {one.status for one in answers} <= {"FILLED", "PENDING"}
@@ -162,25 +159,19 @@ def test_two_threads_racing_one_client_order_id_make_one_submission(running: Run
     for _ in range(25):
         wanted = secrets.token_hex(8)
         before = len(running.scripted.ledger)
-        answers: list[Answer] = []
-        racers = [
-            threading.Thread(
-                target=lambda who=who: answers.append(who.open(client_order_id=wanted))
-            )
-            for who in (first, second)
-        ]
-        _race(racers)
+        answers = _race(
+            partial(first.open, client_order_id=wanted),
+            partial(second.open, client_order_id=wanted),
+        )
         assert len(running.scripted.ledger) == before + 1
         assert sorted(one.status for one in answers) == ["DENIED", "FILLED"]
         denied = next(one for one in answers if one.status == "DENIED")
         assert denied.code == "DUPLICATE_ID"
 
 
-def _race(racers: list[threading.Thread]) -> None:
-    for one in racers:
-        one.start()
-    for one in racers:
-        one.join(10)
+def _race(*racers: Callable[[], Answer]) -> list[Answer]:
+    with ThreadPoolExecutor(len(racers)) as pool:
+        return [one.result(10) for one in [pool.submit(racer) for racer in racers]]
 
 
 def test_a_duplicate_id_carries_the_order_that_has_it(running: Running, trader: RawClient) -> None:
@@ -288,12 +279,8 @@ def test_a_fence_racing_its_order_leaves_one_truth(running: Running) -> None:
     for turn in range(60):
         frames = sender.sign(Op.OPEN, open_body())
         rid = frames.token.split(b":")[5].decode()
-        answers: list[Answer] = []
-        race = [
-            threading.Thread(target=lambda: answers.append(sender.ask(frames))),
-            threading.Thread(target=lambda: _fence(fencer, frames)),
-        ]
-        _race(race if turn % 2 else race[::-1])
+        race = (partial(sender.ask, frames), partial(_fence, fencer, frames))
+        _race(*(race if turn % 2 else race[::-1]))
         final = _fence(fencer, frames).subject()
         assert final.final
         seen.add(final.status)
@@ -353,4 +340,3 @@ def test_a_rejection_and_a_loss_are_remembered_like_a_fill(
     wait_until(lambda: trader.ask(lost).status == "FILLED")
     assert trader.ask(lost).frames == trader.ask(lost).frames
     assert len(running.scripted.ledger) == 2
-    assert encode_body(open_body())
