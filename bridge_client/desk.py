@@ -19,9 +19,10 @@ from bridge_client.journal import ConnectorJournal, Row
 from bridge_client.life import OrderLife
 from bridge_client.link import Link
 from bridge_client.order import Driver, Order
+from bridge_client.recall import Recall, adopted_row, alike, order_of, resumed
 from bridge_client.resolver import Resolver
 from bridge_client.risk import RiskFacts, RiskMonitor
-from bridge_client.session import Exchange, exchange_of
+from bridge_client.session import Exchange
 from bridge_client.witness import Now
 from bridge_core.host.sqlite import JournalBusy, JournalFatal, JournalFull
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
@@ -30,8 +31,6 @@ from bridge_core.protocol.errors import BridgeError, LocalProtocolError, Transpo
 from bridge_core.protocol.messages import GetStatus
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
-from bridge_core.protocol.signing import Frames
-from bridge_core.protocol.token import NO_INCARNATION, RequestToken
 
 __all__ = ["Desk", "refused"]
 
@@ -78,6 +77,10 @@ class Desk:
         self.resolver.on_stored = self._stored
         self.on_resolved: Callable[[OrderView], None] = lambda _view: None
         self.resolver.on_final = self._on_final
+        self.recall = Recall(link, journal, link.client, self._take_over)
+        if not self.recall.done:
+            self.resolver.errand = self.recall.run
+            link.on_hello = self.resolver.knock
         link.restore(journal.pairs())
         self._admission.fork = journal.latches().get("LOG_FORK", "")
         for row in journal.unfinished():
@@ -107,11 +110,13 @@ class Desk:
                 to an order with other fields.
         """
         until = time.monotonic() + wait
+        # Before the id is claimed: the order that has it may be among what is taken over.
+        lost = self.recall.refusal(until) if self._adds(draft) else None
         order, ours = self._claim(draft)
         if not ours:
             return self._join(order, draft, until)
         try:
-            refusal = self._admit(draft, order, until)
+            refusal = lost or self._admit(draft, order, until)
         except BaseException as error:
             order.error = error if isinstance(error, BridgeError) else None
             self._drop(order)
@@ -126,6 +131,9 @@ class Desk:
         self._drive(order, until)
         return self._settled_view(order, draft, until)
 
+    def _adds(self, draft: Draft) -> bool:
+        return draft.entry and not self._journal_dead and self._link.session.may(draft.op)
+
     def _settled_view(self, order: Order, draft: Draft, until: float) -> OrderView:
         if order.view.code != ReasonCode.DUPLICATE_ID:
             return order.view
@@ -139,9 +147,9 @@ class Desk:
             order = self._orders.get(wanted)
             if order is None and draft.client_order_id:
                 row = self._journal.by_client_order_id(wanted)
-                order = None if row is None else self._from_row(row)
+                order = None if row is None else order_of(row)
             if order is not None:
-                if order.fields != draft.digest:
+                if not _same(order, draft):
                     raise LocalProtocolError(
                         "CONFLICT",
                         f"client_order_id={wanted} why='it belongs to an order with other fields'",
@@ -269,36 +277,17 @@ class Desk:
 
     # --- what an earlier run left ---------------------------------------------------------------
 
-    def _from_row(self, row: Row) -> Order:
-        order = Order(row.client_order_id, row.fields, row.view, ticket=row.ticket)
-        order.symbol = row.symbol
-        if row.over:
-            order.refused = row.view
-            order.settled.set()
-        return order
-
     def _recover(self, row: Row) -> None:
-        now = self._link.clocks()
-        order = self._from_row(row)
-        view = replace(row.view, op=row.op)
-        if row.frames.token:
-            exchange = exchange_of(row.frames, Op(row.op), Now(row.iat, now.mono_ms))
-        else:
-            exchange = self._bare(row.rid, Op(row.op), now)
-            order.may_fence = False
-        deadline = Deadline.at(row.deadline_ms, now.wall_ms, now.mono_ms)
-        order.begin(exchange, OrderLife.recovered(view, row.inc, deadline), 0)
-        order.recovered = not view.final
-        if view.final:
-            order.settled.set()
-            order.told = (view.status, False)
-        self._orders[row.client_order_id] = order
+        order = self._orders[row.client_order_id] = resumed(row, self._link)
         self.resolver.adopt(order)
 
-    def _bare(self, rid: str, op: Op, now: Now) -> Exchange:
-        keys = self._link.session.identity.keys
-        token = RequestToken("RISK_PASS", keys.kid, keys.acct, op, rid, 0, 0, NO_INCARNATION)
-        return Exchange(op, token, Frames(b"", b""), "", now)
+    def _take_over(self, rows: list[Row]) -> None:
+        # Whoever holds an id already asks the server himself: it answers DUPLICATE_ID.
+        with self._lock:
+            free = [row for row in rows if row.client_order_id not in self._orders]
+            for row in self._journal.recall(free, self._link.clocks().wall_ms):
+                if not row.over:
+                    self._recover(row)
 
     def _adopt(self, order: Order, draft: Draft, until: float) -> OrderView | None:
         """Return the order that has our client_order_id at the server: it is this one."""
@@ -311,26 +300,18 @@ class Desk:
         found = self._link.session.foreign_view(answer)
         if found is None:
             return None
-        if _shape(found) != _shape(replace(draft.view, op=draft.op)):
+        if not alike(found, replace(draft.view, op=draft.op)):
             raise LocalProtocolError(
                 "CONFLICT",
                 f"client_order_id={order.client_order_id} rid={found.rid} "
                 "why='the server knows another order by it'",
             )
-        row = Row(
-            rid=found.rid,
+        row = replace(
+            adopted_row(found, self._link.clocks().wall_ms, fields=draft.digest),
             client_order_id=order.client_order_id,
             op=draft.op,
             symbol=order.symbol,
             ticket=draft.ticket,
-            fields=draft.digest,
-            frames=Frames(b"", b""),
-            inc=NO_INCARNATION,
-            iat=0,
-            deadline_ms=0,
-            sent_ms=self._link.clocks().wall_ms,
-            view=found,
-            over=found.final and found.attested,
         )
         self.resolver.flush()
         self._journal.adopt(order.first.rid, row)
@@ -352,7 +333,7 @@ class Desk:
         if order is not None:
             return order
         row = self._journal.by_client_order_id(key) or self._journal.by_rid(key)
-        return None if row is None else self._from_row(row)
+        return None if row is None else order_of(row)
 
     def unfinished(self) -> list[OrderView]:
         """Return the orders about which something is left to ask."""
@@ -395,5 +376,7 @@ def _known(view: OrderView) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _shape(view: OrderView) -> tuple[str, ...]:
-    return (view.op, view.symbol, view.type, view.requested_volume.rstrip("0").rstrip("."))
+def _same(order: Order, draft: Draft) -> bool:
+    if order.fields:
+        return order.fields == draft.digest
+    return alike(order.first, replace(draft.view, op=draft.op))  # after a lost disk

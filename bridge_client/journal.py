@@ -47,6 +47,7 @@ _COLUMNS: Final = (
 )
 # Built from our own column names only; every value is bound.
 _INSERT: Final = f"INSERT INTO orders ({_COLUMNS}) VALUES ({','.join('?' * 15)})"  # noqa: S608
+_INSERT_NEW: Final = _INSERT.replace("INSERT", "INSERT OR IGNORE", 1)
 _SELECT: Final = f"SELECT {_COLUMNS} FROM orders"  # noqa: S608
 _UNFINISHED: Final = _SELECT + " WHERE over = 0 ORDER BY sent_ms"
 _BY_ID: Final = _SELECT + " WHERE client_order_id = ?"
@@ -141,6 +142,22 @@ class ConnectorJournal:
                 (row.client_order_id, row.rid),
             )
             self._conn.execute(_INSERT, row.values())
+
+    @property
+    def recalled(self) -> bool:
+        """Whether this file has already taken over what the server knew of its client."""
+        with self._guard:
+            found = self._conn.execute("SELECT 1 FROM meta WHERE key = 'recalled_ms'").fetchone()
+        return found is not None
+
+    def recall(self, rows: Iterable[Row], now_ms: int) -> list[Row]:
+        """Take over what the server knew, once; return what was not written here already."""
+        with self._guard, transaction(self._conn):
+            taken = [r for r in rows if self._conn.execute(_INSERT_NEW, r.values()).rowcount]
+            self._conn.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('recalled_ms', ?)", (str(now_ms),)
+            )
+        return taken
 
     def outcomes(
         self, views: Iterable[tuple[OrderView, bool]], now_ms: int, pair: Head | None = None

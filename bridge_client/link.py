@@ -72,11 +72,12 @@ class Link:
         self.transport = Transport(dial)
         self.session = Session(identity)
         self.clocks = clocks
-        self._client = client
+        self.client = client
         self._guard = threading.Lock()
         self._greeting = threading.Lock()
         self._greeted_epoch = -1
         self.state = ""
+        self.on_hello: Callable[[], None] = lambda: None
         self._why = ""
 
     # --- signing and accepting ---------------------------------------------------------------
@@ -181,6 +182,7 @@ class Link:
             self._why = str(error)
             return False
         self._greeted_epoch, self.state = epoch, hello.state
+        self.on_hello()
         return True
 
     def _connected(self, until: float) -> bool:
@@ -196,7 +198,7 @@ class Link:
 
     def hello_body(self) -> Hello:
         """Return the body of HELLO, PING and HEALTH."""
-        return Hello(client=self._client, version=VERSION, sent=self.clocks().wall_ms)
+        return Hello(client=self.client, version=VERSION, sent=self.clocks().wall_ms)
 
     # --- questions -------------------------------------------------------------------------
 

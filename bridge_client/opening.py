@@ -109,14 +109,17 @@ class Opened(Questions):
     # --- being there --------------------------------------------------------------------------
 
     def connect(self, timeout: float = 5.0) -> None:
-        """Wait for an authenticated connection.
+        """Wait for an authenticated connection; with a new journal, for what the server knows.
 
         Raises:
             TransportError: there is none within `timeout` seconds; says why.
         """
         self._check()
-        if not self._link.ready(time.monotonic() + timeout):
+        until = time.monotonic() + timeout
+        if not self._link.ready(until):
             raise TransportError("NO_CONNECTION", f"why={self._link.why!r}")
+        if self._desk is not None:
+            self._desk.recall.refusal(until)  # an entry says what is still missing
 
     def close(self) -> None:
         """Let go of everything. What is not final stays in the journal for the next start."""

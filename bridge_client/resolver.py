@@ -48,6 +48,8 @@ class Resolver:
         self._kept = Head(-1, b"")
         self._fork_kept: Fork | None = None
         self._witness_due = time.monotonic() + _WITNESS_S
+        self._knocked = False
+        self.errand: Callable[[float], bool] | None = None
         self.on_final: Callable[[Order], None] = lambda _order: None
         self.on_stored: Callable[[Order], None] = lambda _order: None
         self._thread = threading.Thread(target=self._run, name="ztb-resolver", daemon=True)
@@ -55,6 +57,12 @@ class Resolver:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def knock(self) -> None:
+        """There is a connection: do the errand, if one is left."""
+        with self._wake:
+            self._knocked = True
+            self._wake.notify()
 
     def adopt(self, order: Order) -> None:
         """Go on with an order that its caller left."""
@@ -95,7 +103,8 @@ class Resolver:
     def _run(self) -> None:
         while not self._closing:
             with self._wake:
-                if not self._open and not (self._done and not self._failed):
+                ready = self._done and not self._failed
+                if not self._open and not self._knocked and not ready:
                     idle = _RETRY_S if self._done else _IDLE_S
                     self._wake.wait(idle)
             try:
@@ -111,6 +120,7 @@ class Resolver:
 
     def _turn(self) -> None:
         self.flush()
+        self._do_errand()
         until = self._advance()
         if until is not None:
             self._link.transport.wait(self._mailbox, until)
@@ -122,6 +132,14 @@ class Resolver:
         if time.monotonic() >= self._witness_due:
             self._witness_due = time.monotonic() + _WITNESS_S
             self.witness()
+
+    def _do_errand(self) -> None:
+        if not self._knocked:
+            return
+        if self.errand is None or not self._link.greeted:
+            self._knocked = False  # the next HELLO knocks again
+        elif self.errand(time.monotonic() + _RETRY_S):
+            self.errand = None
 
     def _about(self, rid: str) -> Order | None:
         with self._wake:

@@ -290,9 +290,13 @@ class Session:
         if answer.status != Status.OK:
             return None
         view = decode_reply(StatusReply, answer.body).order
+        return self.listed_view(view, answer.mac_ea)
+
+    def listed_view(self, view: OrderView, mac_ea: str = NO_MAC) -> OrderView:
+        """Return an order that a verified reply lists (GET_JOURNAL), as far as it is attested."""
         if not self._attests(view.op):
             return replace(view, attested=True)
-        mac = answer.mac_ea if answer.mac_ea != NO_MAC else view.ea_mac
+        mac = mac_ea if mac_ea != NO_MAC else view.ea_mac
         return apply_word(view, self._subject(view.rid, view.op, ""), mac)
 
     def _attests(self, op: str) -> bool:

@@ -28,7 +28,7 @@ class Pulse:
         self._bound = {
             name: context.journal.meta(name) or "" for name in ("login", "broker_server")
         }
-        self._sockets = Hop("connector to server", now_wall, now_mono)
+        self._sockets = Hop("server sockets", now_wall, now_mono)
         self._sockets_why = ""
         self.hops.append(self._sockets)
         self._beat_ms = 0

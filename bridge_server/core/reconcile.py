@@ -217,7 +217,8 @@ def _find_modify(body: Modify, scan: Scan) -> Finding | Absence:
     open_now: list[Position | Pending] = [*scan.positions, *scan.orders]
     held = next((one for one in open_now if one.ticket == body.ticket), None)
     if held is None:
-        return Absence(counts=scan.complete)
+        # What it would have changed is gone, and with it every trace: only a person can end this.
+        return Absence(counts=False)
     wanted = (Decimal(body.sl), Decimal(body.tp))
     price_set = not Decimal(body.price) or (
         isinstance(held, Pending)

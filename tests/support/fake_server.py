@@ -32,6 +32,7 @@ from bridge_core.protocol.keys import KeySet, Mode, derive, request_purpose
 from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, ReplayClass, Scope
 from bridge_core.protocol.replies import (
     HelloReply,
+    JournalPage,
     LogPage,
     LogRow,
     OrderView,
@@ -143,6 +144,7 @@ class FakeServer:
         self.attest: Callable[[RequestToken, Frames, OrderView], OrderView] | None = None
         self.seqs: dict[str, int] = {}
         self.heartbeats = True
+        self.page_rows = 500
         self._ahead: list[tuple[float, bytes, Frames]] = []
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -291,6 +293,7 @@ class FakeServer:
         base: dict[str, Any] = {"rid": token.rid, "op": token.op, "final": True}
         base["evidence"] = "BROKER"
         base["client_order_id"] = getattr(body, "client_order_id", "")
+        base["client"] = getattr(body, "client", "")
         if isinstance(body, m.Open):
             self.next_ticket += 1
             self.positions[self.next_ticket] = PositionView(
@@ -337,6 +340,11 @@ class FakeServer:
         if op is Op.GET_LOG:
             assert isinstance(body, m.GetRange)
             return "OK", "-", self._log_page(body.first)
+        if op is Op.GET_JOURNAL:
+            assert isinstance(body, m.GetRange)
+            rows = list(self.orders.values())
+            page = rows[body.first : body.first + min(body.count or 500, self.page_rows)]
+            return "OK", "-", JournalPage(orders=page, total=len(rows))
         if op is Op.CHECK:
             return "OK", "-", OrderView(rid=token.rid, status="OK", margin="3.33")
         made: Callable[[], Any] = {

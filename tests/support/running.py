@@ -6,6 +6,7 @@ killed. Either way the sockets, the keys and the files are the product's own.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -78,6 +79,7 @@ def _ztb(*words: str) -> None:
 def _template() -> Path:
     # Made once by the command a user runs; every test gets a copy with keys of its own test run.
     folder = Path(tempfile.mkdtemp(prefix="ztb-e2e-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _ztb("init", "demo", "--symbol", "EURUSD", "--max-volume", "1", "--out", str(folder))
     for scope in ("query", "reduce", "trade"):
         _ztb("keys", "add", scope, "--scope", scope, "--account", str(folder / "demo"))
@@ -88,7 +90,7 @@ def _template() -> Path:
 
 
 def remove_template() -> None:
-    """Remove what `_template` made."""
+    """Remove what `_template` made; at the end of the process it goes by itself."""
     if _template.cache_info().currsize:
         shutil.rmtree(_template(), ignore_errors=True)
         _template.cache_clear()
@@ -262,7 +264,11 @@ class Process:
 
     def terminate(self) -> None:
         """Ask it to end."""
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL it, if it still lives."""

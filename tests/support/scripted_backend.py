@@ -63,9 +63,6 @@ class Begun(NamedTuple):
 Step = Callable[["ScriptedBackend", Submission], Any]
 
 
-# --- steps ---------------------------------------------------------------------------------
-
-
 def trades(backend: ScriptedBackend, submission: Submission) -> Outcome:
     """Do what was asked."""
     return backend.trade(submission)

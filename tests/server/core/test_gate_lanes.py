@@ -193,6 +193,8 @@ def test_a_modify_of_an_unknown_ticket_is_judged_by_the_accounts_state() -> None
         ("1.00", ("SELL", "1.01"), _C.REDUCE_ONLY),  # flips
         ("1.00", ("SELL", "10.00"), _C.REDUCE_ONLY),
         ("1.00", ("BUY", "0.01"), _C.REDUCE_ONLY),
+        ("0.50", ("BUY", "0.01"), _C.REDUCE_ONLY),
+        ("-0.50", ("SELL", "0.01"), _C.REDUCE_ONLY),
         ("-1.00", ("BUY", "1.00"), None),
         ("-1.00", ("BUY", "1.01"), _C.REDUCE_ONLY),
         ("-1.00", ("SELL", "0.01"), _C.REDUCE_ONLY),

@@ -304,7 +304,11 @@ def test_other_levels_do_not_prove_a_modify(sl: str, tp: str) -> None:
 
 def test_another_tickets_levels_do_not_prove_a_modify() -> None:
     held = position(12, sl=Decimal("1.09"), tp=Decimal("1.2"))
-    assert find(_suspect(_MODIFY), scan(positions=(held,))) == Absence(counts=True)
+    assert isinstance(find(_suspect(_MODIFY), scan(positions=(held,))), Absence)
+
+
+def test_a_modify_whose_ticket_is_gone_is_never_concluded_absent_for_it_may_have_run() -> None:
+    assert find(_suspect(_MODIFY), scan(complete=True)) == Absence(counts=False)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +364,7 @@ def test_what_was_not_cancelled_does_not_prove_a_cancel(records: dict[str, Any])
 
 _FLATTEN = Flatten(client_order_id="f-1", client="atlas", scope="ALL", symbol="", reason="")
 _BODIES: list[Request | None] = [
-    _OPEN, close_order(), _MODIFY, cancel_order(), None, _FLATTEN, modify_order(99),
+    _OPEN, close_order(), _MODIFY, cancel_order(), None, _FLATTEN,
 ]  # fmt: skip
 
 

@@ -355,6 +355,13 @@ def test_max_orders_to_the_order(orders: int, flying: int, code: ReasonCode | No
     assert _code(order, shot, limits=limited, flying={"EURUSD": flying}) is code
 
 
+def test_max_orders_says_limit_and_value() -> None:
+    limited = {"EURUSD": limits_of(max_positions=9, max_orders=2)}
+    shot = snapshot((), [pending(50), pending(51)])
+    refusal = _judge(open_order(**_PENDING), shot, limits=limited)
+    assert refusal == Refusal(_C.MAX_ORDERS, limit="2", value="3", headroom="0")
+
+
 def test_max_orders_does_not_mind_a_market_order() -> None:
     limited = {"EURUSD": limits_of(max_orders=0)}
     assert _judge(open_order(), limits=limited) is None

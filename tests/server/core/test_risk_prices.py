@@ -199,6 +199,12 @@ def test_a_stop_too_near_is_told_the_level_in_quote_currency() -> None:
     assert refusal == Refusal(_C.STOPS_LEVEL, limit="0.00010", value="1.09991")
 
 
+def test_of_price_and_stop_too_near_the_price_is_told() -> None:
+    shot = snapshot(symbols={"EURUSD": spec(stops_level=10)})
+    refusal = _judge(open_order("BUY_LIMIT", price="1.10005", sl="1.10000"), shot)
+    assert refusal == Refusal(_C.STOPS_LEVEL, limit="0.00010", value="1.10005")
+
+
 def test_without_stops_there_is_nothing_to_be_too_near() -> None:
     shot = snapshot([position()], symbols={"EURUSD": spec(stops_level=1_000)})
     assert _judge(modify_order(11), shot) is None

@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw_client import RawClient
-from tests.support.running import Account, Running, make_account, remove_template
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _template_is_removed() -> Iterator[None]:
-    yield
-    remove_template()
+from tests.support.running import Account, Running, make_account
 
 
 @pytest.fixture

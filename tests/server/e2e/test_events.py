@@ -154,10 +154,10 @@ def test_the_self_test_notices_a_dead_handler_and_nobody_new_gets_in(
             assert "self_test_failed" in account.log
             hops = {one.hop: one for one in client.health().hops}
             wait_until(
-                lambda: {h.hop: h.state for h in client.health().hops}["connector to server"]
+                lambda: {h.hop: h.state for h in client.health().hops}["server sockets"]
                 == "degraded"
             )
-            assert "connector to server" in hops
+            assert "server sockets" in hops
             bundle = load_bundle(account.bundle("trade") / "keys" / "connector.key")
             with RawClient(bundle, f"tcp://127.0.0.1:{account.port}") as late:
                 late.inc = client.inc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -181,6 +182,24 @@ def test_a_server_with_a_full_disk_still_stops(account: Account) -> None:
         FullDisk(server, but_reserve=False)
         server.ask_stop()
         assert server.join(2) == 0
+
+
+def test_an_order_whose_deadline_passes_while_the_intent_is_written_never_begins(
+    running: Running, trader: RawClient
+) -> None:
+    journal = running.server.context.journal
+    real = journal.transaction
+
+    @contextmanager
+    def slowly() -> Iterator[None]:
+        with real():
+            yield
+        time.sleep(0.3)
+
+    journal.transaction = slowly  # type: ignore[method-assign]
+    answer = trader.do(Op.OPEN, open_body(), ttl=250)
+    assert (answer.status, answer.code) == ("DENIED", "EXPIRED")
+    assert running.scripted.ledger == []
 
 
 # --- JOURNAL_FATAL -------------------------------------------------------------------------------

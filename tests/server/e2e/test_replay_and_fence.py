@@ -38,6 +38,17 @@ def test_the_same_bytes_on_another_socket_of_the_same_identity_get_the_same_byte
     assert running.scripted.begun(first.token.rid) == 1
 
 
+def test_the_same_bytes_from_another_sets_identity_meet_silence(
+    running: Running, trader: RawClient
+) -> None:
+    frames = trader.sign(Op.OPEN, open_body())
+    first = trader.ask(frames)
+    for who in ("query", "trade", "operator"):
+        assert running.client(who).silent(frames, 60)
+    assert trader.ask(frames).frames == first.frames
+    assert running.scripted.begun(first.token.rid) == 1
+
+
 def test_the_same_bytes_after_the_deadline_get_the_outcome_and_never_expired(
     running: Running, trader: RawClient
 ) -> None:

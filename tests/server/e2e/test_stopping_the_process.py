@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
+from bridge_core.host.ledger import read_ledger
 from bridge_core.protocol.messages import Settle
 from bridge_core.protocol.operations import Op
 from tests.support.raw_client import close_body, now_ms, open_body
@@ -51,6 +53,23 @@ def test_a_stop_waits_for_the_call_at_the_broker_and_refuses_what_has_not_begun(
         assert client.check(at_broker, reply).status == "FILLED"
         assert server.join() == 0
         assert ticket in server.scripted.positions
+
+
+def test_orders_that_a_paused_machine_wakes_up_to_have_expired(account: Account) -> None:
+    with Process(account) as server:
+        client = server.ready()
+        server.signal(signal.SIGSTOP)
+        orders = [client.sign(Op.OPEN, open_body(), ttl=300) for _ in range(3)]
+        for frames in orders:
+            client.send(frames)
+        time.sleep(0.4)
+        server.signal(signal.SIGCONT)
+        for frames in orders:
+            reply = client.receive()
+            assert reply is not None
+            assert client.check(frames, reply).code == "EXPIRED"
+        begun = [one for one in read_ledger(account.state / "ledger.jsonl") if one.phase == "begin"]
+        assert begun == []
 
 
 class _Fast:
