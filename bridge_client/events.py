@@ -13,10 +13,12 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from bridge_client.facts import Fact, Symbols
-from bridge_client.happenings import OrderFinal, Resync, event_of, tick_of
+from bridge_client.happenings import Alert, OrderFinal, Resync, event_of, tick_of
 from bridge_client.result import OrderResult
 from bridge_client.streams import EventKeys, Heard, StreamTracker, verify_event
 from bridge_client.transport import Subscriber
+from bridge_core.protocol import limits
+from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.replies import decode_reply
@@ -28,6 +30,19 @@ __all__ = ["EventFeed", "Sources"]
 
 _RETRY_S: Final = 0.5
 _REMEMBERED: Final = 4096
+_STALE_S: Final = limits.STREAM_STALE_MS / 1000
+# An order_final that no answer bears out is asked about so often, a little later each time; when
+# the order does end later, the server says so again.
+_ANSWERS_MAX: Final = 12
+_ASKED_MAX: Final = 1024
+_BACKOFF_S_MAX: Final = limits.STATUS_BACKOFF_MS_MAX / 1000
+
+
+class _Ask(NamedTuple):
+    """When to ask about an order next (monotonic s), and how many answers did not end it."""
+
+    due: float
+    answers: int = 0
 
 
 class Sources(NamedTuple):
@@ -44,6 +59,9 @@ class Sources(NamedTuple):
 class EventFeed(Iterator["Fact | None"]):
     """An iterator of events; yields None when nothing came for `timeout` seconds.
 
+    A stream without an event or heartbeat for STREAM_STALE_MS yields one Alert STREAM_STALE, and
+    a Resync once it is back: what it said meanwhile may be lost.
+
     One thread iterates; `close()` ends it. It is subscribed from the moment it is made, and
     complete from `ready()` on.
     """
@@ -55,10 +73,12 @@ class EventFeed(Iterator["Fact | None"]):
         self._streams = StreamTracker()
         self._out: deque[Fact] = deque()
         self._inbox: deque[OrderResult] = deque()
-        self._asked: dict[str, float] = {}
+        self._asked: dict[str, _Ask] = {}
         self._told: dict[str, None] = {}
         self._sync_due = 0.0
         self._why = ""
+        self._heard = time.monotonic()
+        self._stale = False
         self._closed = threading.Event()
         self.rejected = 0
 
@@ -126,20 +146,39 @@ class EventFeed(Iterator["Fact | None"]):
         frames = self._sub.receive(min(until, self._next_due(now)))
         if frames is not None:
             self._take(frames)
+        else:
+            self._notice_silence()
         while self._inbox:
             self._final(self._inbox.popleft())
-        for rid in [rid for rid, due in self._asked.items() if due <= time.monotonic()]:
+        for rid in [rid for rid, ask in self._asked.items() if ask.due <= time.monotonic()]:
             self._ask(rid)
 
     def _next_due(self, now: float) -> float:
-        due = min(self._asked.values(), default=now + 1.0)
-        return min(due, self._sync_due) if self._sync_due else due
+        due = min((ask.due for ask in self._asked.values()), default=now + 1.0)
+        if self._sync_due:
+            due = min(due, self._sync_due)
+        return due if self._stale else min(due, self._heard + _STALE_S)
+
+    def _notice_silence(self) -> None:
+        # Only ever after an empty queue: a strategy that was away a while finds its events first.
+        silent_s = time.monotonic() - self._heard
+        if not self._stale and silent_s >= _STALE_S and not self._closed.is_set():
+            self._stale = True
+            message = f"no event and no heartbeat for {silent_s:.1f} s"
+            self._out.append(Alert(level="warning", code=ReasonCode.STREAM_STALE, message=message))
+
+    def _listen(self) -> None:
+        self._heard = time.monotonic()
+        if self._stale:
+            self._stale = False
+            self._lost("the stream was silent")
 
     def _take(self, frames: Frames) -> None:
         parts = verify_event(frames, self._from.trust)
         if parts is None:
             self.rejected += 1
             return
+        self._listen()
         token, raw = parts
         try:
             body = decode_reply(EventBody, raw)
@@ -161,13 +200,13 @@ class EventFeed(Iterator["Fact | None"]):
         if verdict.heard is Heard.GAP:
             self._lost(token.stream)  # the snapshot will contain it
             if body.type == "order_final":
-                self._asked.setdefault(body.rid, 0.0)
+                self._wonder(body.rid)
             return
         if body.type == "tick":
             if body.symbol in self._from.wanted:
                 self._out.append(tick_of(body, self._from.symbols, verdict.missed))
         elif body.type == "order_final":
-            self._asked.setdefault(body.rid, 0.0)
+            self._wonder(body.rid)
         else:
             event = event_of(body, self._from.symbols)
             if event is not None:
@@ -188,12 +227,24 @@ class EventFeed(Iterator["Fact | None"]):
         self._streams.synced(points)
         self._out.append(resync)
 
+    def _wonder(self, rid: str) -> None:
+        if rid not in self._told:
+            self._asked[rid] = _Ask(0.0)
+        if len(self._asked) > _ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
+
     def _ask(self, rid: str) -> None:
         result = self._from.outcome(rid)
-        if result is None or not result.final:
-            self._asked[rid] = time.monotonic() + _RETRY_S
+        if result is not None and result.final:
+            self._final(result)
             return
-        self._final(result)
+        # Without an answer nothing was learnt; only answers count.
+        answers = self._asked[rid].answers + (result is not None)
+        if answers >= _ANSWERS_MAX:
+            del self._asked[rid]
+            return
+        wait_s = min(_RETRY_S * 2 ** max(0, answers - 1), _BACKOFF_S_MAX)
+        self._asked[rid] = _Ask(time.monotonic() + wait_s, answers)
 
     def _final(self, result: OrderResult) -> None:
         self._asked.pop(result.rid, None)
