@@ -18,7 +18,6 @@ from bridge_client.result import OrderResult
 from bridge_client.streams import EventKeys, Heard, StreamTracker, verify_event
 from bridge_client.transport import Subscriber
 from bridge_core.protocol import limits
-from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.replies import decode_reply
@@ -30,6 +29,7 @@ __all__ = ["EventFeed", "Sources"]
 
 _RETRY_S: Final = 0.5
 _REMEMBERED: Final = 4096
+_STALE: Final = "STREAM_STALE"
 _STALE_S: Final = limits.STREAM_STALE_MS / 1000
 # An order_final that no answer bears out is asked about so often, a little later each time; when
 # the order does end later, the server says so again.
@@ -165,7 +165,7 @@ class EventFeed(Iterator["Fact | None"]):
         if not self._stale and silent_s >= _STALE_S and not self._closed.is_set():
             self._stale = True
             message = f"no event and no heartbeat for {silent_s:.1f} s"
-            self._out.append(Alert(level="warning", code=ReasonCode.STREAM_STALE, message=message))
+            self._out.append(Alert(level="warning", code=_STALE, message=message))
 
     def _listen(self) -> None:
         self._heard = time.monotonic()

@@ -189,9 +189,7 @@ class Lifecycle:
                 return
 
     def _dispatch(self, flight: Flight) -> None:
-        refusal = self._too_late(flight) or barred(
-            flight, self._c.guard.causes, self._modified
-        )
+        refusal = self._too_late(flight) or barred(flight, self._c.guard.causes, self._modified)
         if refusal is not None:
             self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
             return

@@ -168,9 +168,7 @@ class _Count:
         return Held(self.held, self.total, self.offender)
 
 
-def judge(
-    lines: list[LedgerLine], signed: Mapping[str, SignedOrder], acct: str
-) -> Verdict:
+def judge(lines: list[LedgerLine], signed: Mapping[str, SignedOrder], acct: str) -> Verdict:
     """Judge every submission that was begun against what was signed.
 
     S5: somebody signed it (by its tag; a FLATTEN's children through their parent). S1: no rid
@@ -211,9 +209,7 @@ def judge(
     )
 
 
-def _child_owner(
-    line: LedgerLine, flattens: Mapping[str, SignedOrder], acct: str
-) -> _Owner | None:
+def _child_owner(line: LedgerLine, flattens: Mapping[str, SignedOrder], acct: str) -> _Owner | None:
     ticket = line.fields.get("ticket")
     if not isinstance(ticket, int):
         return None

@@ -158,9 +158,7 @@ class PaperBackend:
         feeds = []
         for symbol in self._symbols:
             mark = marks.get(symbol, "")
-            feed = make_feed(
-                self._settings, specs[symbol], self._sources[symbol], self._base, mark
-            )
+            feed = make_feed(self._settings, specs[symbol], self._sources[symbol], self._base, mark)
             undo.callback(feed.close)
             # A symbol that joins later begins where the market is.
             while (row := feed.peek()) is not None and row.step.time_ms < self._book.market_ms:

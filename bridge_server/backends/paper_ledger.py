@@ -86,9 +86,7 @@ class Ledger:
     def start(self, wall_ms: int, market_ms: int, said: dict[str, str | int]) -> None:
         """Append the line that marks a start of the broker."""
         self._append(
-            LedgerLine(
-                phase="start", n=self._n, wall_ms=wall_ms, market_ms=market_ms, result=said
-            )
+            LedgerLine(phase="start", n=self._n, wall_ms=wall_ms, market_ms=market_ms, result=said)
         )
 
     def begin(self, submission: Submission, wall_ms: int, market_ms: int) -> LedgerLine:

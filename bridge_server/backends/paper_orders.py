@@ -66,9 +66,7 @@ class _Refused(NamedTuple):
 
 def _no(turn: Turn, label: Label, refused: _Refused, symbol: str = "") -> Rejected:
     retcode = refused.retcode or _RETCODES[refused.code]
-    facts = Facts(
-        symbol=symbol, retcode=retcode, market_ms=turn.book.market_ms, comment=label.said
-    )
+    facts = Facts(symbol=symbol, retcode=retcode, market_ms=turn.book.market_ms, comment=label.said)
     return Rejected(code=refused.code, facts=facts)
 
 

@@ -85,9 +85,7 @@ def make_specs(settings: PaperSettings, symbols: tuple[str, ...]) -> Mapping[str
                 "PAPER_SYMBOL",
                 f"[paper.symbols.{name}]: not in allowed_symbols: add it there, or remove this",
             )
-    return {
-        name: _make_spec(name, settings.symbols.get(name, SymbolTerms())) for name in symbols
-    }
+    return {name: _make_spec(name, settings.symbols.get(name, SymbolTerms())) for name in symbols}
 
 
 def _make_spec(name: str, terms: SymbolTerms) -> SymbolSpec:

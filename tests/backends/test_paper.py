@@ -228,9 +228,7 @@ def test_yen_profit_is_divided_by_the_closing_price_when_dollars_are_the_base(
 ) -> None:
     flat, up = ("150.000",) * 4, ("151.000",) * 4
     write_bars(tmp_path / "p.csv", [bar(0, *flat), bar(1, *up)])
-    world = paper_world(
-        tmp_path, prices="p.csv", spread_points=0, symbols_allowed=("USDJPY",)
-    )
+    world = paper_world(tmp_path, prices="p.csv", spread_points=0, symbols_allowed=("USDJPY",))
     world.next_prices()
     ticket = world.do(open_order(volume="1", symbol="USDJPY")).facts.ticket
     assert world.backend.snapshot().account.margin == Decimal("1000.00")

@@ -217,8 +217,8 @@ def test_a_line_cut_off_by_a_crash_is_left_out_and_the_next_start_repairs_the_fi
     world.do(open_order())
     world.backend.close()
     lines = read_ledger(file)
-    assert [line.phase for line in lines[len(whole):]] == ["start", "begin", "end"]
-    assert [line.n for line in lines[len(whole):]] == [6, 7, 7]
+    assert [line.phase for line in lines[len(whole) :]] == ["start", "begin", "end"]
+    assert [line.n for line in lines[len(whole) :]] == [6, 7, 7]
 
 
 @pytest.mark.parametrize("middle", [b"{}\n", b'{"phase":"begin"\n', b"\x00\x00\n"])
@@ -306,7 +306,7 @@ def test_after_a_kill_the_store_says_what_happened_and_nothing_runs_again(
     assert isinstance(outcome, Executed)
     assert outcome.facts.ticket == (3 if happened else 2)
     after = read_ledger(tmp_path / "ledger.jsonl")
-    assert [line.phase for line in after[len(before):]] == ["start", "begin", "end"]
+    assert [line.phase for line in after[len(before) :]] == ["start", "begin", "end"]
     assert after[-1].n == 3
     world.backend.close()
 

@@ -18,7 +18,9 @@ from bridge_client import (
     Resync,
     StateChanged,
     Tick,
+    events,
 )
+from bridge_core.protocol import limits
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Request
 from bridge_core.protocol.operations import Op
@@ -175,3 +177,51 @@ def test_closing_the_connector_ends_the_iteration(bridge: Connector) -> None:
     bridge.close()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_a_silent_stream_is_told_once_and_brings_the_truth_when_it_is_back(
+    server: FakeServer, feed: EventFeed
+) -> None:
+    server.heartbeats = False
+    started = time.monotonic()
+    found = None
+    while found is None and time.monotonic() < started + 8:
+        found = next(feed)
+    assert isinstance(found, Alert)
+    assert found.code == "STREAM_STALE"
+    assert time.monotonic() - started < limits.STREAM_STALE_MS / 1000 + 1
+    assert next(feed) is None  # once
+    server.heartbeats = True
+    back = next(feed)
+    assert isinstance(back, Resync)
+    assert "silent" in back.why
+    assert next(feed) is None
+
+
+def test_a_strategy_that_was_away_finds_its_events_and_no_false_alarm(
+    server: FakeServer, feed: EventFeed
+) -> None:
+    server.event(tick(1))
+    time.sleep(limits.STREAM_STALE_MS / 1000 + 0.3)
+    assert isinstance(next(feed), Tick)
+    assert next(feed) is None
+
+
+def test_an_order_final_that_nobody_bears_out_is_not_asked_about_for_ever(
+    server: FakeServer, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_RETRY_S", 0.01)
+    monkeypatch.setattr(events, "_BACKOFF_S_MAX", 0.01)
+    server.event(EventBody(type="order_final", rid="e" * 32, status="FILLED"))
+    assert next(feed) is None
+    asked = server.count(Op.GET_STATUS)
+    assert 0 < asked <= 12
+    assert next(feed) is None
+    assert server.count(Op.GET_STATUS) == asked
+    assert not feed._asked
+
+
+def test_a_flood_of_false_order_finals_stays_bounded(feed: EventFeed) -> None:
+    for n in range(3000):
+        feed._wonder(f"{n + 1:032x}")
+    assert len(feed._asked) <= 1024

@@ -314,7 +314,7 @@ class ScriptedBackend:
 
     def _open(self, body: Open, submission: Submission) -> Outcome:
         ticket, now_ms = self._next(), self.clock.wall_ms()
-        tag = {"magic": submission.magic, "comment": submission.comment}
+        tag: dict[str, Any] = {"magic": submission.magic, "comment": submission.comment}
         shape: dict[str, Any] = {
             "symbol": body.symbol, "type": body.type, "volume": Decimal(body.volume),
             "sl": Decimal(body.sl), "tp": Decimal(body.tp),
@@ -357,7 +357,7 @@ class ScriptedBackend:
         return deal
 
     def _modify(self, body: Modify) -> Outcome:
-        stops = {"sl": Decimal(body.sl), "tp": Decimal(body.tp)}
+        stops: dict[str, Any] = {"sl": Decimal(body.sl), "tp": Decimal(body.tp)}
         held = self.positions.get(body.ticket)
         if held is None:
             return Rejected(code=ReasonCode.INVALID_TICKET)

@@ -1,4 +1,4 @@
-"""SIGKILL at every point of an order's life: recovery.md's table, checked against the ledger."""
+"""SIGKILL at every point of an order's life: protocol.md 7's table, checked against the ledger."""
 
 from __future__ import annotations
 

@@ -154,8 +154,9 @@ def test_the_self_test_notices_a_dead_handler_and_nobody_new_gets_in(
             assert "self_test_failed" in account.log
             hops = {one.hop: one for one in client.health().hops}
             wait_until(
-                lambda: {h.hop: h.state for h in client.health().hops}["server sockets"]
-                == "degraded"
+                lambda: (
+                    {h.hop: h.state for h in client.health().hops}["server sockets"] == "degraded"
+                )
             )
             assert "server sockets" in hops
             bundle = load_bundle(account.bundle("trade") / "keys" / "connector.key")

@@ -13,15 +13,17 @@ from tests.support.scripted_backend import loses, rejects
 
 def _book(client: RawClient) -> tuple[set[int], set[int]]:
     held = {client.open().order().ticket for _ in range(3)}
-    resting = {
-        client.open(type="BUY_LIMIT", price="1.09000").order().ticket for _ in range(2)
-    }
+    resting = {client.open(type="BUY_LIMIT", price="1.09000").order().ticket for _ in range(2)}
     return held, resting
 
 
 def _body(scope: str = "ALL") -> Flatten:
     return Flatten(
-        client_order_id=f"flat-{scope}", client="raw", scope=scope, symbol="", reason="enough"  # type: ignore[arg-type]
+        client_order_id=f"flat-{scope}",
+        client="raw",
+        scope=scope,  # type: ignore[arg-type]
+        symbol="",
+        reason="enough",
     )
 
 

@@ -1,4 +1,4 @@
-"""A full disk, a failing disk, the wrong journal, two servers (recovery.md, Server journal)."""
+"""A full disk, a failing disk, the wrong journal, two servers (protocol.md 7, Server journal)."""
 
 from __future__ import annotations
 
@@ -348,9 +348,7 @@ def test_a_page_of_long_rows_still_fits_the_wire(running: Running, trader: RawCl
     assert len(trader.do(Op.FLATTEN, body).order().children) == 60
     clients = [trader, running.client("trade"), running.client()]
     for turn in range(200):  # each refusal carries the order that has the id, children and all
-        clients[turn % 2].send(
-            clients[turn % 2].sign(Op.OPEN, open_body(client_order_id="flat"))
-        )
+        clients[turn % 2].send(clients[turn % 2].sign(Op.OPEN, open_body(client_order_id="flat")))
     wait_until(lambda: running.client().query(Op.GET_LIMITS).total > 0)
     asker = clients[2]
     rows, total = 0, 1

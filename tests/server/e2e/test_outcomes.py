@@ -1,4 +1,4 @@
-"""What becomes of an order: definite answers, UNKNOWN and how it ends, MODIFY (recovery.md)."""
+"""What becomes of an order: definite answers, UNKNOWN and how it ends, MODIFY (protocol.md 7)."""
 
 from __future__ import annotations
 

@@ -145,8 +145,8 @@ def test_after_a_clock_step_entries_wait_and_everything_that_stops_or_reduces_wo
         client = server.ready()
         ticket, other = (client.open().order().ticket for _ in range(2))
         clock.step_wall(400)
-        for op in (client.open, lambda: client.open(type="BUY_LIMIT", price="1.0")):
-            assert op().code == "CLOCK"
+        for order in ({}, {"type": "BUY_LIMIT", "price": "1.0"}):
+            assert client.open(**order).code == "CLOCK"
         assert client.hello().state == "REDUCE_ONLY"
         assert client.modify(ticket, sl="1.09000").status == "DONE"
         assert client.close_position(ticket).status == "FILLED"
