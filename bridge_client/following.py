@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from bridge_client.drafts import Ref
 from bridge_client.events import EventFeed, Sources
+from bridge_client.link import refusal_of
 from bridge_client.opening import Opened
 from bridge_client.order import Order
 from bridge_client.queries import QUERY_S
@@ -21,7 +22,7 @@ from bridge_core.protocol.errors import BridgeError, LocalProtocolError, Transpo
 from bridge_core.protocol.events import event_topic, tick_topic
 from bridge_core.protocol.messages import Fence, GetStatus
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.replies import OrderView, StatusReply
 
 __all__ = ["Following", "key_of"]
 
@@ -131,6 +132,26 @@ class Following(Opened):
     def _forked(self) -> bool:
         return self._desk is not None and bool(self._desk.fork)
 
+    def find_order(self, order: str) -> OrderView:
+        """Return what the server knows of any order of the account, by rid or client_order_id.
+
+        For tools. An order that it never saw is UNKNOWN NOT_SEEN.
+
+        Raises:
+            TransportError: no connection or no answer.
+            BridgeError: the server refused the question.
+        """
+        self._check()
+        rid = order if _RID.match(order) else ""
+        question = GetStatus(rid=rid, client_order_id="" if rid else order)
+        answer = self._link.answer(Op.GET_STATUS, question, QUERY_S)
+        view = self._link.session.foreign_view(answer)
+        if view is not None:
+            return view
+        if answer.code != ReasonCode.NOT_SEEN:
+            raise refusal_of(answer)
+        return OrderView(rid=rid, client_order_id=question.client_order_id, code=answer.code)
+
     # --- ending ---------------------------------------------------------------------------------
 
     def fence(self, ref: Ref, timeout: float = 10.0) -> OrderResult:
@@ -170,6 +191,19 @@ class Following(Opened):
         )
         answer = self._link.answer(Op.FENCE, body, QUERY_S)
         return self._result(self._link.session.foreign_view(answer) or view)
+
+    def fence_signed(self, rid: str, inc: str, iat: int, symbol: str) -> OrderResult:
+        """Fence bytes that another client of this machine signed (rid, inc, iat in UTC ms).
+
+        For tools: a client fences its own orders with `fence`.
+
+        Raises:
+            TransportError: nobody answered.
+            BridgeError: the server refused the FENCE; its subject is as unknown as before.
+        """
+        body = Fence(rid=rid, inc=inc, iat=iat, symbol=self._to_broker(symbol))
+        reply = self.ask(Op.FENCE, body, StatusReply)
+        return self._result(self._link.session.listed_view(reply.order))
 
     # --- an operator's word -------------------------------------------------------------------
 

@@ -35,11 +35,12 @@ from bridge_client.views import (
     Symbol,
     Sync,
 )
+from bridge_client.witness import Offset
 from bridge_core.protocol.codes import ReasonCode, Status
 from bridge_core.protocol.errors import BridgeError, RemoteProtocolError, TransportError
 from bridge_core.protocol.messages import Query, Request, Resume, Settle, Stop
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import Page, StateReply, SyncReply, decode_reply
+from bridge_core.protocol.replies import HelloReply, Page, StateReply, SyncReply, decode_reply
 from bridge_core.protocol.views import AccountView, CauseView, StreamPoint
 
 __all__ = ["QUERY_S", "Questions"]
@@ -78,6 +79,35 @@ class Questions:
             if not got or len(found) >= page.total:
                 break
         return found
+
+    # --- for tools ------------------------------------------------------------------------------
+
+    def ask(self, op: Op, body: Request, kind: type[_R], timeout: float = QUERY_S) -> _R:
+        """Return a question's verified answer in protocol.md's own words and units.
+
+        For tools; a strategy has the calls below.
+
+        Raises:
+            TransportError: no authenticated connection, or no answer within `timeout` seconds.
+            BridgeError: the server refused the question; `code` says why.
+        """
+        self._check()
+        return self._link.ask(op, body, kind, timeout)
+
+    @property
+    def hello(self) -> HelloReply | None:
+        """What the server said of itself, None before the first HELLO."""
+        return self._link.session.hello
+
+    @property
+    def clock_offset(self) -> Offset | None:
+        """The server's clock minus this machine's (ms), None before the first signed reply."""
+        return self._link.offset()
+
+    @property
+    def attests(self) -> bool:
+        """Whether outcomes of this account need the word of an EA (from the key bundle)."""
+        return self._link.session.identity.ea
 
     # --- the account --------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -43,58 +44,34 @@ __all__ = [
 _t = text_of
 
 
+# What an order's view shows of its signed body, by the body's own field.
+_SHOWN: Final = {
+    "client_order_id": "client_order_id",
+    "client": "client",
+    "symbol": "symbol",
+    "type": "type",
+    "ticket": "ticket",
+    "volume": "requested_volume",
+    "price": "requested_price",
+    "strategy": "strategy",
+    "comment": "comment",
+    "reason": "comment",
+}
+
+
 def view_of_body(rid: str, op: str, kid: str, body: Request | None, now_ms: int) -> OrderView:
     """Return what is known of a request before anything happened to it."""
     view = OrderView(
         rid=rid, op=op, kid=kid, status=Status.PENDING, accepted_at=now_ms, time=now_ms
     )
-    match body:
-        case Open():
-            return msgspec.structs.replace(
-                view,
-                client_order_id=body.client_order_id,
-                client=body.client,
-                symbol=body.symbol,
-                type=body.type,
-                requested_volume=body.volume,
-                requested_price=body.price,
-                strategy=body.strategy,
-                comment=body.comment,
-            )
-        case Close():
-            return msgspec.structs.replace(
-                view,
-                client_order_id=body.client_order_id,
-                client=body.client,
-                symbol=body.symbol,
-                ticket=body.ticket,
-                requested_volume=body.volume,
-            )
-        case Modify():
-            return msgspec.structs.replace(
-                view,
-                client_order_id=body.client_order_id,
-                client=body.client,
-                ticket=body.ticket,
-                requested_price=body.price,
-            )
-        case Cancel():
-            return msgspec.structs.replace(
-                view,
-                client_order_id=body.client_order_id,
-                client=body.client,
-                ticket=body.ticket,
-            )
-        case Flatten():
-            return msgspec.structs.replace(
-                view,
-                client_order_id=body.client_order_id,
-                client=body.client,
-                symbol=body.symbol,
-                comment=body.reason,
-            )
-        case _:
-            return view
+    if not isinstance(body, Open | Close | Modify | Cancel | Flatten):
+        return view
+    known = {
+        shown: getattr(body, field)
+        for field, shown in _SHOWN.items()
+        if field in body.__struct_fields__
+    }
+    return msgspec.structs.replace(view, **known)
 
 
 def with_refusal(view: OrderView, refusal: Refusal, by: str, now_ms: int) -> OrderView:

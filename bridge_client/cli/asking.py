@@ -1,4 +1,4 @@
-"""Questions that only operators ask: the server's record, one order by either of its ids."""
+"""Questions that only operators ask: the server's limits and its record, page by page."""
 
 from __future__ import annotations
 
@@ -26,13 +26,8 @@ if TYPE_CHECKING:
     from bridge_core.protocol.views import LimitView
 
 __all__ = [
-    "NumberedRecord", "Walk", "accept_log", "ask", "fence_unseen", "find_order", "hello_of",
-    "log_size", "offset_of", "read_records", "records_of", "server_limits", "walk",
+    "NumberedRecord", "Walk", "log_size", "read_records", "records_of", "server_limits", "walk",
 ]  # fmt: skip
-
-_TIMEOUT_S: Final = 5.0
-_RID: Final = re.compile(r"\A(?!0{32}\Z)[0-9a-f]{32}\Z")
-_T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class NumberedRecord(NamedTuple):
@@ -50,57 +45,15 @@ class Walk(NamedTuple):
     fault: str
 
 
-def ask(bridge: Connector, op: Op, body: Request, kind: type[_T]) -> _T:
-    """Return the answer to one question.
-
-    Raises:
-        TransportError: no connection or no answer.
-        BridgeError: the server refused the question.
-    """
-    return bridge._link.ask(op, body, kind, _TIMEOUT_S)  # noqa: SLF001  (one distribution)
-
-
-def find_order(bridge: Connector, order: str) -> OrderView:
-    """Return what the server knows of an order, by rid or client_order_id.
-
-    An order that it never saw is UNKNOWN NOT_SEEN.
-
-    Raises:
-        TransportError: no connection or no answer.
-        BridgeError: the server refused the question.
-    """
-    rid = order if _RID.match(order) else ""
-    body = GetStatus(rid=rid, client_order_id="" if rid else order)
-    link = bridge._link  # noqa: SLF001  (one distribution)
-    answer = link.answer(Op.GET_STATUS, body, _TIMEOUT_S)
-    view = link.session.foreign_view(answer)
-    if view is not None:
-        return view
-    if answer.code != ReasonCode.NOT_SEEN:
-        raise refusal_of(answer)
-    return OrderView(rid=rid, client_order_id=body.client_order_id, code=ReasonCode.NOT_SEEN)
-
-
 def server_limits(bridge: Connector) -> list[LimitView]:
     """Return the limits that the server enforces, as it writes them."""
     body = Query(symbol="", since=0, until=0, first=0, count=0)
-    return ask(bridge, Op.GET_LIMITS, body, Page).limits
-
-
-def fence_unseen(bridge: Connector, row: LocalOrder) -> OrderResult:
-    """Fence an order that was signed here and that the server never saw.
-
-    Raises:
-        BridgeError: the server refused the FENCE; its subject is as unknown as before.
-    """
-    symbol = bridge._to_broker(row.view.symbol)  # noqa: SLF001  (one distribution)
-    body = Fence(rid=row.rid, inc=row.inc, iat=row.iat, symbol=symbol)
-    return from_view(ask(bridge, Op.FENCE, body, StatusReply).order, bridge._to_user)  # noqa: SLF001
+    return bridge.ask(Op.GET_LIMITS, body, Page).limits
 
 
 def _page(bridge: Connector, first: int, count: int) -> LogPage:
     body = GetRange(since=0, first=first, count=min(count, limits.PAGE_ROWS_MAX))
-    return ask(bridge, Op.GET_LOG, body, LogPage)
+    return bridge.ask(Op.GET_LOG, body, LogPage)
 
 
 def log_size(bridge: Connector) -> int:
@@ -178,20 +131,3 @@ def walk(bridge: Connector, wanted: Mapping[int, bytes]) -> Walk:
         if head.size < page.size and not page.rows:
             return Walk(head, hashes, f"records after {head.size} are missing")
     return Walk(head, hashes, "")
-
-
-def hello_of(bridge: Connector) -> HelloReply | None:
-    """Return the server's last HELLO, None before the first."""
-    return bridge._link.session.hello  # noqa: SLF001  (one distribution)
-
-
-def offset_of(bridge: Connector) -> Offset | None:
-    """Return the server's clock minus this machine's, None before the first signed reply."""
-    return bridge._link.offset()  # noqa: SLF001  (one distribution)
-
-
-def accept_log(bridge: Connector) -> None:
-    """Make a client's witness start anew from what the server shows now."""
-    desk = bridge._desk  # noqa: SLF001  (one distribution)
-    if desk is not None:
-        desk.accept_log()
