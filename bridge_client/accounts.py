@@ -66,9 +66,7 @@ class Accounts(Mapping[str, Connector]):
         self._broken = dict(broken)
 
     @classmethod
-    def from_config(
-        cls, path: str | os.PathLike[str], client: str | None = None
-    ) -> Accounts:
+    def from_config(cls, path: str | os.PathLike[str], client: str | None = None) -> Accounts:
         """Open every account of an accounts.toml: lines of `name = "path/connector.toml"`.
 
         Raises:
@@ -160,9 +158,7 @@ class Accounts(Mapping[str, Connector]):
         return self.map(stop)
 
 
-def _call(
-    fn: Callable[[Connector], _R], name: str, connector: Connector, slot: _Done[_R]
-) -> None:
+def _call(fn: Callable[[Connector], _R], name: str, connector: Connector, slot: _Done[_R]) -> None:
     try:
         slot.value = fn(connector)
     except BridgeError as error:

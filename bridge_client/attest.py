@@ -113,9 +113,7 @@ def _flatten(view: OrderView, subject: Subject) -> OrderView:
     children = [_child(child, subject) for child in view.children]
     open_ones = [c for c in children if c.status not in _WORDS]
     if open_ones:
-        return replace(
-            _unattested(view), children=children, status=Status.UNKNOWN, final=False
-        )
+        return replace(_unattested(view), children=children, status=Status.UNKNOWN, final=False)
     done = all(c.status in (Status.FILLED, Status.DONE) for c in children)
     return replace(
         view,
@@ -128,9 +126,7 @@ def _flatten(view: OrderView, subject: Subject) -> OrderView:
 
 
 def _child(child: Child, subject: Subject) -> Child:
-    about = Subject(
-        subject.acct, child_rid(subject.rid, child.ticket), child.op, "", subject.keys
-    )
+    about = Subject(subject.acct, child_rid(subject.rid, child.ticket), child.op, "", subject.keys)
     word = record_of(about, child.ea, child.ea_mac)
     if word is not None and word.verified:
         return replace(child, rid=about.rid, status=word.record.status, code=word.record.code)

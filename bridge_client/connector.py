@@ -86,15 +86,11 @@ class Connector(Following):
         self._learn_grid(entry)
         return self._result(desk.submit(draft_open(entry), wait))
 
-    def buy(
-        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
-    ) -> OrderResult:
+    def buy(self, symbol: str, volume: Number, **options: Unpack[OrderOptions]) -> OrderResult:
         """Buy at the market; keywords as send_order."""
         return self.send_order(symbol, OrderType.BUY, volume, **options)
 
-    def sell(
-        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
-    ) -> OrderResult:
+    def sell(self, symbol: str, volume: Number, **options: Unpack[OrderOptions]) -> OrderResult:
         """Sell at the market; keywords as send_order."""
         return self.send_order(symbol, OrderType.SELL, volume, **options)
 
@@ -110,9 +106,7 @@ class Connector(Following):
         """Place a sell above the market; keywords as send_order."""
         return self.send_order(symbol, OrderType.SELL_LIMIT, volume, **options)
 
-    def buy_stop(
-        self, symbol: str, volume: Number, **options: Unpack[OrderOptions]
-    ) -> OrderResult:
+    def buy_stop(self, symbol: str, volume: Number, **options: Unpack[OrderOptions]) -> OrderResult:
         """Place a buy above the market; keywords as send_order."""
         return self.send_order(symbol, OrderType.BUY_STOP, volume, **options)
 

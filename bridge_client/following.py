@@ -125,9 +125,7 @@ class Following(Opened):
         return [] if self._desk is None else [self._result(v) for v in self._desk.unfinished()]
 
     def _unfinished_ids(self) -> tuple[str, ...]:
-        return tuple(
-            v.client_order_id for v in (self._desk.unfinished() if self._desk else ())
-        )
+        return tuple(v.client_order_id for v in (self._desk.unfinished() if self._desk else ()))
 
     def _forked(self) -> bool:
         return self._desk is not None and bool(self._desk.fork)

@@ -118,9 +118,7 @@ class ConnectorJournal:
                         f"{path} belongs to {key} {known[key]}, not {value}: use another `state` "
                         "folder",
                     )
-            self._conn.executemany(
-                "INSERT OR IGNORE INTO meta VALUES (?, ?)", list(wanted.items())
-            )
+            self._conn.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(wanted.items()))
 
     # --- orders ---------------------------------------------------------------------------
 

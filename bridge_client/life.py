@@ -156,9 +156,7 @@ class OrderLife:
         """A verified reply to one of the copies."""
         if view.code == ReasonCode.STALE_INCARNATION:
             if self._copies == 1 and not self._earlier_copies:
-                self._end_locally(
-                    ReasonCode.STALE_INCARNATION, attested=self.view.attested
-                )
+                self._end_locally(ReasonCode.STALE_INCARNATION, attested=self.view.attested)
             else:
                 self._ask_from(now.mono_ms)
             return

@@ -141,9 +141,7 @@ class Link:
     def greeted(self) -> bool:
         """Whether the current connection has had its HELLO, with the run that answers now."""
         epoch = self.transport.look()
-        return (
-            self.transport.connected and epoch == self._greeted_epoch and not self.session.stale
-        )
+        return self.transport.connected and epoch == self._greeted_epoch and not self.session.stale
 
     @property
     def why(self) -> str:

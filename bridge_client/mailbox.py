@@ -14,13 +14,13 @@ __all__ = ["Bell", "Mailbox"]
 class Mailbox:
     """Where one waiter's replies are put; `link` also rings it when the connection changes."""
 
-    __slots__ = ("_frames", "_knocked", "bell", "link")
+    __slots__ = ("_bell", "_frames", "_knocked", "link")
 
     def __init__(self, *, link: bool = False) -> None:
         """Start empty."""
         self._frames: deque[Frames] = deque()
         self._knocked = False
-        self.bell = threading.Event()
+        self._bell: threading.Event | None = None  # most waits pump themselves and need none
         self.link = link
 
     @property
@@ -31,12 +31,38 @@ class Mailbox:
     def put(self, frames: Frames) -> None:
         """Add a reply and wake its waiter."""
         self._frames.append(frames)
-        self.bell.set()
+        self.ring()
 
     def knock(self) -> None:
         """Wake the waiter without a reply."""
         self._knocked = True
-        self.bell.set()
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake the waiter, if it sleeps."""
+        bell = self._bell
+        if bell is not None:
+            bell.set()
+
+    def quiet(self) -> None:
+        """Take the rings that have been heard."""
+        if self._bell is not None:
+            self._bell.clear()
+
+    def hang_bell(self) -> bool:
+        """Return whether a bell hung already; a waiter looks once more after hanging it.
+
+        What rang before it hung was not heard: only a look after that may be followed by sleep.
+        """
+        if self._bell is not None:
+            return True
+        self._bell = threading.Event()
+        return False
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for a ring."""
+        if self._bell is not None:
+            self._bell.wait(seconds)
 
     def take(self) -> Frames | None:
         """Return the oldest reply, or None; the knock is heard by that."""

@@ -121,9 +121,7 @@ def on_grid(value: Decimal, step: Decimal, base: Decimal = Decimal(0)) -> bool:
         return (value - base) % step == 0
 
 
-def snap(
-    value: Decimal, step: Decimal, rounding: Rounding, base: Decimal = Decimal(0)
-) -> Decimal:
+def snap(value: Decimal, step: Decimal, rounding: Rounding, base: Decimal = Decimal(0)) -> Decimal:
     """Return the value on the grid base + n x step, rounded as the caller says."""
     with localcontext(_EXACT):
         steps = ((value - base) / step).to_integral_value(rounding=_ROUNDING[rounding])

@@ -85,9 +85,7 @@ class Opened(Questions):
             raise
 
     @classmethod
-    def from_config(
-        cls, path: str | os.PathLike[str], client: str | None = None
-    ) -> Self:
+    def from_config(cls, path: str | os.PathLike[str], client: str | None = None) -> Self:
         """Return the connector of a connector.toml (or of the folder that holds one).
 
         Raises:

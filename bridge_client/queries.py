@@ -82,17 +82,18 @@ class Questions:
 
     # --- for tools ------------------------------------------------------------------------------
 
-    def ask(self, op: Op, body: Request, kind: type[_R], timeout: float = QUERY_S) -> _R:
+    def ask(self, op: Op, body: Request, kind: type[_R], timeout: float | None = None) -> _R:
         """Return a question's verified answer in protocol.md's own words and units.
 
         For tools; a strategy has the calls below.
 
         Raises:
-            TransportError: no authenticated connection, or no answer within `timeout` seconds.
+            TransportError: no authenticated connection, or no answer within `timeout` seconds
+                (None: as long as every question).
             BridgeError: the server refused the question; `code` says why.
         """
         self._check()
-        return self._link.ask(op, body, kind, timeout)
+        return self._link.ask(op, body, kind, QUERY_S if timeout is None else timeout)
 
     @property
     def hello(self) -> HelloReply | None:
@@ -231,9 +232,7 @@ class Questions:
             BridgeError: answered, but refused.
         """
         self._check()
-        outcome = self._link.exchange(
-            Op.PING, self._link.hello_body, time.monotonic() + timeout
-        )
+        outcome = self._link.exchange(Op.PING, self._link.hello_body, time.monotonic() + timeout)
         answer = outcome.answer
         if answer is None:
             why = self._link.why if not outcome.left else f"no answer in {timeout:g} s"
@@ -326,17 +325,13 @@ class Questions:
             return StateResult(status=Status.DENIED, code=ReasonCode.SCOPE, by="connector")
         until = time.monotonic() + _STOP_S
         if not self._link.ready(until):
-            return StateResult(
-                status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector"
-            )
+            return StateResult(status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector")
         return self._stated(self._link.exchange(op, lambda: body, until))
 
     def _stated(self, outcome: Outcome) -> StateResult:
         answer = outcome.answer
         if answer is None and not outcome.left:
-            return StateResult(
-                status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector"
-            )
+            return StateResult(status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector")
         if answer is None:
             return StateResult(status=Status.UNKNOWN, code=ReasonCode.NO_ANSWER, by="connector")
         try:

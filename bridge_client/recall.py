@@ -23,7 +23,7 @@ from bridge_client.witness import Now
 from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal
 from bridge_core.protocol.deadline import Deadline
-from bridge_core.protocol.errors import BridgeError
+from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
 from bridge_core.protocol.messages import GetRange
 from bridge_core.protocol.operations import OPERATIONS, Op
 from bridge_core.protocol.replies import JournalPage, OrderView, dec
@@ -170,12 +170,14 @@ class Recall:
             self._first = max(0, total - _PAGES_MAX * limits.PAGE_ROWS_MAX)
             return total == 0
         page = self._ask(self._first, 0, timeout)
+        if not page.orders and self._first < page.total:
+            raise RemoteProtocolError("JOURNAL_PAGE", f"first={self._first} total={page.total}")
         for view in self._ours(page.orders):
             self._rows[view.client_order_id] = adopted_row(view, self._link.clocks().wall_ms)
         self._first += len(page.orders)
         self._pages += 1
         # A server that never comes to an end does not keep us for ever.
-        return not page.orders or self._first >= page.total or self._pages > 2 * _PAGES_MAX
+        return self._first >= page.total or self._pages > 2 * _PAGES_MAX
 
     def _ask(self, first: int, count: int, timeout: float) -> JournalPage:
         body = GetRange(since=0, first=first, count=count)

@@ -30,6 +30,9 @@ _WITNESS_WAIT_S: Final = 1.0
 _WITNESS_PAGES: Final = 10
 _RETRY_S: Final = 0.5
 _IDLE_S: Final = 5.0
+# Outcomes are written a moment later, many in one commit: at once they would take the disk and
+# the interpreter from the caller who has just been answered. Until then the row says "ask".
+_BATCH_S: Final = 0.03
 
 
 class Resolver:
@@ -45,6 +48,7 @@ class Resolver:
         self._done: deque[Order] = deque()
         self._closing = False
         self._failed = False
+        self._flush_due = 0.0
         self._kept = Head(-1, b"")
         self._fork_kept: Fork | None = None
         self._witness_due = time.monotonic() + _WITNESS_S
@@ -78,9 +82,12 @@ class Resolver:
 
     def store(self, order: Order) -> None:
         """Make an order's outcome durable soon."""
+        first = not self._done
         self._done.append(order)
-        with self._wake:
-            self._wake.notify()
+        if first:
+            self._flush_due = time.monotonic() + _BATCH_S
+            with self._wake:
+                self._wake.notify()
 
     def nudge(self, rid: str) -> None:
         """Ask about an order at once, if it is ours to ask."""
@@ -103,10 +110,8 @@ class Resolver:
     def _run(self) -> None:
         while not self._closing:
             with self._wake:
-                ready = self._done and not self._failed
-                if not self._open and not self._knocked and not ready:
-                    idle = _RETRY_S if self._done else _IDLE_S
-                    self._wake.wait(idle)
+                if not self._open and not self._knocked:
+                    self._wake.wait(self._nap())
             try:
                 self._turn()
             except BridgeError:
@@ -118,8 +123,14 @@ class Resolver:
             if not self._closing:
                 self._wake.wait(_RETRY_S)
 
+    def _nap(self) -> float:
+        if not self._done or self._closing:
+            return 0.0 if self._closing else _IDLE_S
+        return _RETRY_S if self._failed else max(0.0, self._flush_due - time.monotonic())
+
     def _turn(self) -> None:
-        self.flush()
+        if self._failed or not self._done or time.monotonic() >= self._flush_due:
+            self.flush()
         self._do_errand()
         until = self._advance()
         if until is not None:
@@ -157,6 +168,8 @@ class Resolver:
                 self._settle(order)
             else:
                 ahead = due if ahead is None else min(ahead, due)
+        if ahead is not None and self._done and not self._failed:
+            ahead = min(ahead, self._flush_due)
         return None if ahead is None else min(ahead, time.monotonic() + _RETRY_S)
 
     def _settle(self, order: Order) -> None:

@@ -130,9 +130,7 @@ def max_positions(intent: Intent, facts: RiskFacts) -> Refusal | None:
 def max_deviation(intent: Intent, facts: RiskFacts) -> Refusal | None:
     """The deviation stays within the configured cap (points)."""
     if intent.deviation > facts.max_deviation:
-        return Refusal(
-            ReasonCode.MAX_DEVIATION, str(facts.max_deviation), str(intent.deviation)
-        )
+        return Refusal(ReasonCode.MAX_DEVIATION, str(facts.max_deviation), str(intent.deviation))
     return None
 
 

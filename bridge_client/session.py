@@ -187,9 +187,7 @@ class Session:
         body = reply_mac_holds(frames, token, keys.keys.get(Purpose.REPLY_SRV))
         return None if body is None else (token, body)
 
-    def learn(
-        self, token: ReplyToken, body: VerifiedBody, exchange: Exchange, now: Now
-    ) -> Answer:
+    def learn(self, token: ReplyToken, body: VerifiedBody, exchange: Exchange, now: Now) -> Answer:
         """Return the answer behind verified parts, after taking in clock, run and log head."""
         sample = Sample(exchange.signed.mono_ms, token.time, token.time, now.mono_ms)
         if exchange.op is not Op.HELLO:  # HELLO has four stamps, see `greeted`
@@ -335,6 +333,7 @@ def _own_view(answer: Answer) -> OrderView:
         limit=pass_on.limit,
         value=pass_on.value,
         headroom=pass_on.headroom,
+        nearest=pass_on.nearest,
         time=pass_on.time,
         code=pass_on.code or ReasonCode.NONE,
     )

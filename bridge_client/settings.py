@@ -101,9 +101,7 @@ def load_settings(path: Path) -> ConnectorSettings:
         )
     for name, row in settings.limits.items():
         if not row.max_volume.is_finite() or row.max_volume <= 0:
-            raise ConfigError(
-                "SETTING", f"{path}: limits.{name}.max_volume must be above 0 (lots)"
-            )
+            raise ConfigError("SETTING", f"{path}: limits.{name}.max_volume must be above 0 (lots)")
     for name in settings.limits:
         if name not in settings.allowed_symbols:
             raise ConfigError(

@@ -38,6 +38,10 @@ __all__ = ["HOP", "Dial", "Subscriber", "Transport"]
 HOP: Final = "connector-server"
 _SILENCE_S: Final = limits.SILENCE_MS_MAX / 1000
 _LOOK_S: Final = 0.5  # how often a leader looks at the silence, beside what wakes it
+# Plain integers: the flags of pyzmq are enums, whose operators cost a microsecond each.
+_MORE: Final = int(zmq.SNDMORE) | int(zmq.NOBLOCK)
+_LAST: Final = int(zmq.NOBLOCK)
+_POLLIN: Final = int(zmq.POLLIN)
 _WATCHED: Final = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_DISCONNECTED
@@ -155,8 +159,8 @@ class Transport:
     def _drain(self) -> list[Frames]:
         # Reading EVENTS takes in what the descriptor announced, and costs less than an Again.
         got = []
-        while int(self._sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            parts = self._sock.recv_multipart(zmq.NOBLOCK)
+        while int(self._sock.getsockopt(zmq.EVENTS)) & _POLLIN:
+            parts = self._sock.recv_multipart(_LAST)
             if len(parts) == 4 and not parts[0] and parts[1] == limits.FRAME_TAG:
                 got.append(Frames(parts[2], parts[3]))
         if got:
@@ -225,15 +229,15 @@ class Transport:
             raise TransportError("CLOSED", f"hop={HOP} why='this connector is closed'")
 
     def _send(self, frames: Frames) -> bool:
-        sock, more = self._sock, zmq.SNDMORE | zmq.NOBLOCK
+        sock = self._sock
         try:
-            sock.send(b"", more)
+            sock.send(b"", _MORE)
         except zmq.Again:
             return False
         # Once the first part is taken the rest follows: a message is queued as a whole.
-        sock.send(limits.FRAME_TAG, more)
-        sock.send(frames.token, more)
-        sock.send(frames.body, zmq.NOBLOCK)
+        sock.send(limits.FRAME_TAG, _MORE)
+        sock.send(frames.token, _MORE)
+        sock.send(frames.body, _LAST)
         if not self._unanswered:
             self._heard = time.monotonic()
         self._unanswered += 1
@@ -248,7 +252,7 @@ class Transport:
         self._waiting[mailbox] = None
         try:
             while True:
-                mailbox.bell.clear()
+                mailbox.quiet()
                 if mailbox.ready:
                     return True
                 left = until - time.monotonic()
@@ -260,8 +264,8 @@ class Transport:
                         self._pump(mailbox, until)
                     finally:
                         self._resign(mailbox)
-                else:
-                    mailbox.bell.wait(left)
+                elif mailbox.hang_bell():
+                    mailbox.sleep(left)
         finally:
             self._waiting.pop(mailbox, None)
 
@@ -269,7 +273,7 @@ class Transport:
         self._leader.release()
         for mailbox in tuple(self._waiting):
             if mailbox is not but:
-                mailbox.bell.set()  # it looks, finds no leader, and leads
+                mailbox.ring()  # it looks, finds no leader, and leads
                 return
 
     def _pump(self, mailbox: Mailbox, until: float) -> None:
@@ -314,7 +318,7 @@ class Transport:
             self._closed = True
         self._bell.ring()
         for mailbox in tuple(self._waiting):
-            mailbox.bell.set()
+            mailbox.ring()
         with self._leader, self._lock:
             self._shut()
             self._selector.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from bridge_core.protocol import chain
@@ -18,6 +19,7 @@ __all__ = ["Fork", "Now", "Offset", "Sample", "ServerClock", "Witness", "chain_p
 _SAMPLES: Final = 8
 _SAMPLE_LIFE_MS: Final = 300_000
 _PAIRS: Final = 1024
+_UNCERTAINTY: Final = itemgetter(0)
 
 
 class Now(NamedTuple):
@@ -68,21 +70,23 @@ class ServerClock:
 
     def __init__(self) -> None:
         """Nothing is measured yet."""
-        self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        self._samples: deque[tuple[int, Sample]] = deque(maxlen=_SAMPLES)
 
     def add(self, sample: Sample) -> None:
         """Take in one signed exchange; a server whose clock ran backwards counts as one stamp."""
         if sample.answered_ms < sample.received_ms:
             sample = sample._replace(received_ms=sample.answered_ms)
-        self._samples.append(sample)
+        self._samples.append((sample.uncertainty_ms, sample))
 
     def restart(self) -> None:
         """Forget: after a reconnect the other side may have set its clock."""
         self._samples.clear()
 
     def _best(self, now: Now) -> Sample | None:
-        fresh = [s for s in self._samples if now.mono_ms - s.back_mono_ms < _SAMPLE_LIFE_MS]
-        return min(fresh or self._samples, key=lambda s: s.uncertainty_ms, default=None)
+        since = now.mono_ms - _SAMPLE_LIFE_MS
+        fresh = [pair for pair in self._samples if pair[1].back_mono_ms > since]
+        best = min(fresh or self._samples, key=_UNCERTAINTY, default=None)
+        return None if best is None else best[1]
 
     def server_ms(self, now: Now) -> int:
         """Return the server's UTC ms, or our own wall time while nothing is measured."""

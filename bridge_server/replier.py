@@ -79,6 +79,7 @@ class Replier:
             limit=refusal.limit,
             value=refusal.value,
             headroom=refusal.headroom,
+            nearest=list(refusal.nearest),
             time=now_ms,
         )
         return self.reply(subject, status, refusal.code, body, now_ms)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from bridge_client.link import refusal_of
-from bridge_client.result import from_view
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import GENESIS, ChainFault, Head, Record, verify_range
-from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.errors import RemoteProtocolError
-from bridge_core.protocol.messages import Fence, GetRange, GetStatus, Query, Request
+from bridge_core.protocol.messages import GetRange, Query
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import HelloReply, LogPage, LogRow, OrderView, Page, StatusReply
+from bridge_core.protocol.replies import LogPage, LogRow, Page
 
 if TYPE_CHECKING:
-    from bridge_client.cli.journals import LocalOrder
     from bridge_client.connector import Connector
-    from bridge_client.result import OrderResult
-    from bridge_client.witness import Offset
     from bridge_core.protocol.views import LimitView
 
 __all__ = [

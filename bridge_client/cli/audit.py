@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from bridge_client.cli.asking import accept_log, log_size, read_records, walk
+from bridge_client.cli.asking import log_size, read_records, walk
 from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit
 from bridge_client.cli.journals import Remembered, clients_of, remembered
@@ -16,7 +16,6 @@ from bridge_client.connector import Connector
 from bridge_core.protocol.codes import Status
 
 if TYPE_CHECKING:
-
     from bridge_client.cli.main import Context
     from bridge_core.protocol.chain import Head
 
@@ -50,9 +49,7 @@ def show(ctx: Context) -> Answer:
 
 def verdict(bridge: Connector, memories: list[Remembered]) -> tuple[Head, list[str]]:
     """Recompute the whole record; return its head and one sentence for each thing that is wrong."""
-    wanted = {
-        pair.size: pair.hash for memory in memories for pair in memory.pairs if pair.size
-    }
+    wanted = {pair.size: pair.hash for memory in memories for pair in memory.pairs if pair.size}
     wrong: list[str] = []
     result = walk(bridge, wanted)
     if result.fault:
@@ -115,5 +112,5 @@ def accept(ctx: Context) -> Answer:
         result = bridge.resume("LOG_FORK", args.reason)
         if result.status == Status.DONE:
             for client in clients:
-                accept_log(client)
+                client.accept_log()
     return show_state(ctx, result)

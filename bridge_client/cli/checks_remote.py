@@ -6,7 +6,7 @@ import socket
 from decimal import Decimal
 from typing import Final
 
-from bridge_client.cli.asking import hello_of, offset_of, server_limits
+from bridge_client.cli.asking import server_limits
 from bridge_client.cli.audit import verdict
 from bridge_client.cli.checkup import Check, Finding, Patient, fail, good, skip, warn
 from bridge_client.cli.journals import remembered, unfinished
@@ -45,7 +45,7 @@ def hello(patient: Patient) -> Finding:
         return skip("nobody listens there")
     try:
         patient.bridge.connect(timeout=_CONNECT_S)
-        patient.hello = hello_of(patient.bridge)
+        patient.hello = patient.bridge.hello
     except BridgeError as error:
         return fail(
             f"no authenticated answer: {error}",
@@ -85,7 +85,7 @@ def mode(patient: Patient) -> Finding:
 
 def clock(patient: Patient) -> Finding:
     """The clocks agree well enough to sign entries."""
-    offset = offset_of(patient.bridge) if patient.bridge is not None else None
+    offset = patient.bridge.clock_offset if patient.bridge is not None else None
     if patient.hello is None or offset is None:
         return skip(_AWAY)
     shown = f"offset {offset.offset_ms:+d} ms +/- {offset.uncertainty_ms} ms"

@@ -52,9 +52,7 @@ class UsageError(ConfigError):
         super().__init__(code, detail)
 
 
-_GOOD: Final = frozenset(
-    {Status.OK, Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE}
-)
+_GOOD: Final = frozenset({Status.OK, Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE})
 
 
 def exit_of_outcome(status: str, code: str = "", by: str = "") -> Exit:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from bridge_client.cli.asking import fence_unseen
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
 from bridge_client.cli.journals import local_orders, unfinished
 from bridge_client.cli.orders import show_result, when
@@ -24,6 +23,7 @@ __all__ = [
     "account", "fence", "history", "pending", "positions", "quote", "status", "symbols",
     "unknown_order", "wait",
 ]  # fmt: skip
+
 
 def _cell(fact: Fact, name: str) -> object:
     """Return a field as it was signed, where it was."""
@@ -168,7 +168,8 @@ def fence(ctx: Context) -> Answer:
                 raise
             if not rows:
                 raise unknown_order(order) from error
-            result = fence_unseen(bridge, rows[0])
+            row = rows[0]
+            result = bridge.fence_signed(row.rid, row.inc, row.iat, row.view.symbol)
     ctx.out.line(str(result))
     outcome = exit_of_outcome(result.status, result.code, result.by)
     dead = result.status in (Status.DENIED, Status.REJECTED)

@@ -111,9 +111,7 @@ class Console:
 def _colour_wanted(stream: TextIO) -> bool:
     # https://no-color.org: present and not empty; TERM=dumb cannot show it.
     return (
-        stream.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM", "") != "dumb"
+        stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
     )
 
 

@@ -62,9 +62,7 @@ def run(ctx: Context) -> Answer:
     return Answer(_exit(errors), data)
 
 
-def _collect(
-    bridge: Connector, count: int, timeout: float
-) -> tuple[list[Ping], list[BridgeError]]:
+def _collect(bridge: Connector, count: int, timeout: float) -> tuple[list[Ping], list[BridgeError]]:
     pings: list[Ping] = []
     errors: list[BridgeError] = []
     for _ in range(count):

@@ -6,6 +6,7 @@ Lowering the state never asks. Raising it, and closing everything, does.
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args, get_type_hints
 
@@ -14,11 +15,14 @@ from msgspec import structs
 from bridge_client.cli.arguments import nearest
 from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
+from bridge_client.cli.journals import local_orders
 from bridge_client.cli.orders import say_code, show_sweep
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import Place, place_of, querying, trading
+from bridge_client.connector import Connector
 from bridge_client.settings import load_settings
 from bridge_core.protocol.codes import Status
+from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.messages import Settle
 
 if TYPE_CHECKING:
@@ -125,8 +129,49 @@ def settle(ctx: Context) -> Answer:
             f"{' '.join(allowed)}"
         )
     place = operator_place(args.operator)
+    clients = _clients_with(ctx, args.rid)
     ticket = f", ticket {args.ticket}" if args.ticket else ""
     confirm(ctx, place, f"swear that order {args.rid} ended {status}{ticket}", alias=True)
-    with querying(ctx, place) as bridge:
+    with ExitStack() as stack:
+        bridge = stack.enter_context(querying(ctx, place))
+        # Before the word is given: on accounts with an EA it ends nothing until written here too.
+        owners = _take_names(ctx, stack, clients, must=bridge.attests)
         result = bridge.settle(args.rid, status, args.ticket, args.reason)
+        if result.status == Status.DONE:
+            for owner in owners:
+                if owner.settle_human(args.rid, status, args.ticket, args.reason):
+                    ctx.out.say(f"written into the journal of client {owner.client}")
     return show_state(ctx, result)
+
+
+def _clients_with(ctx: Context, rid: str) -> list[tuple[Place, str]]:
+    """Return the clients of this machine in whose journal the order is open."""
+    try:
+        place = place_of(ctx.args)
+    except UsageError as error:
+        if error.code != "NO_CONFIG" or getattr(ctx.args, "config", None):
+            raise
+        ctx.out.say("no connector.toml here: name it with --config if its strategy runs here")
+        return []
+    rows = local_orders(place.state, rid) if place.state.is_dir() else []
+    return [(place, row.client) for row in rows if not row.over]
+
+
+def _take_names(
+    ctx: Context, stack: ExitStack, clients: list[tuple[Place, str]], *, must: bool
+) -> list[Connector]:
+    owners = []
+    for place, name in clients:
+        try:
+            owners.append(stack.enter_context(Connector.from_config(place.path, client=name)))
+        except ConfigError as error:
+            if error.code != "CLIENT_IN_USE":
+                raise
+            if must:
+                raise UsageError(
+                    f"client {name} is running and the order is open in its journal: stop it, "
+                    "then settle",
+                    "CLIENT_IN_USE",
+                ) from error
+            ctx.out.say(f"client {name} is running: it learns the outcome from the server")
+    return owners

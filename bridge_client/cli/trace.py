@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from bridge_client.cli.asking import find_order, records_of
+from bridge_client.cli.asking import records_of
 from bridge_client.cli.exits import NO_ANSWER, exit_of_outcome
 from bridge_client.cli.journals import LocalOrder, local_orders
 from bridge_client.cli.knowing import unknown_order
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bridge_core.protocol.replies import OrderView
 
 __all__ = ["Step", "run", "steps_of"]
+
 
 class Step(NamedTuple):
     """One thing that happened: when (UTC ms), at which hop, what, and how we know.
@@ -97,8 +98,10 @@ def steps_of(
     """Return the steps in order of time; what the broker did comes before who wrote it down."""
     steps = _broker_steps(view) if view is not None else []
     steps += [step for row in local for step in _local_steps(row)]
-    if view is not None and view.accepted_at and not any(
-        found.record.state == "ACCEPTED" for found in records
+    if (
+        view is not None
+        and view.accepted_at
+        and not any(found.record.state == "ACCEPTED" for found in records)
     ):
         # Accepted and dispatched may be one commit, and so one record.
         steps.append(_step(view.accepted_at, "server", _STATES["ACCEPTED"][1], "server's view"))
@@ -117,7 +120,7 @@ def run(ctx: Context) -> Answer:
     away: TransportError | None = None
     try:
         with querying(ctx, place) as bridge:
-            view = find_order(bridge, rid)
+            view = bridge.find_order(rid)
             seen = view.code != ReasonCode.NOT_SEEN
             records = records_of(bridge, view.rid, view.accepted_at) if seen else []
     except TransportError as error:

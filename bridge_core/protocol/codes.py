@@ -158,7 +158,7 @@ CODES: Final[dict[ReasonCode, CodeInfo]] = {
         "synchronise both clocks (`timedatectl status`, `w32tm /query /status`)",
     ),
     _C.UNFINISHED: CodeInfo(
-        "an order of this symbol from before a restart is not final yet",
+        "an order of this symbol from before a restart is not final, or GET_JOURNAL is unread",
         "connector",
         _NEW,
         "run `ztb wait`, or `ztb fence ORDER`",

@@ -229,6 +229,7 @@ class RefusalReply(Reply, frozen=True):
     limit: str = ""
     value: str = ""
     headroom: str = ""
+    nearest: list[str] = []
     time: int = 0
 
 

@@ -42,18 +42,18 @@ class Frames(NamedTuple):
 
 def mac_input(purpose: str, head: bytes, body: bytes) -> bytes:
     """Return P(purpose, head, body): injective, because every part carries its length."""
+    prefix = _PREFIXES.get(purpose) or _prefix(purpose)
+    sizes = len(head).to_bytes(2, "big"), len(body).to_bytes(4, "big")
+    return b"".join((prefix, sizes[0], head, sizes[1], body))
+
+
+def _prefix(purpose: str) -> bytes:
     label = purpose.encode("ascii")
-    return b"".join(
-        (
-            _LABEL,
-            len(label).to_bytes(1, "big"),
-            label,
-            len(head).to_bytes(2, "big"),
-            head,
-            len(body).to_bytes(4, "big"),
-            body,
-        )
-    )
+    return _LABEL + len(label).to_bytes(1, "big") + label
+
+
+_PREFIXES: Final[dict[str, bytes]] = {purpose: _prefix(purpose) for purpose in Purpose}
+_PREFIXES["req"] = _prefix("req")
 
 
 def mac(key: bytes, purpose: str, head: bytes, body: bytes) -> bytes:

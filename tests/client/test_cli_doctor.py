@@ -27,9 +27,7 @@ Row = dict[str, Any]
 
 
 @pytest.fixture
-def ztb(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Ztb:
+def ztb(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ztb:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ZTB_CONFIG", raising=False)
     monkeypatch.setattr("bridge_client.cli.checks_remote._CONNECT_S", 0.2)
@@ -60,9 +58,7 @@ def test_every_id_is_unique_and_there_are_enough_of_them() -> None:
     assert all(re.fullmatch(r"[a-z]+(\.[a-z]+)?", name) for name in ids)
 
 
-def test_offline_the_local_checks_are_all_ok_and_the_server_is_down(
-    ztb: Ztb, config: Path
-) -> None:
+def test_offline_the_local_checks_are_all_ok_and_the_server_is_down(ztb: Ztb, config: Path) -> None:
     code, rows = _look(ztb, "--config", config)
     assert code == 2
     remote = {check.id for check in REMOTE}
@@ -265,15 +261,13 @@ def test_what_hello_tells_is_judged(
 def test_the_clock_is_judged_with_its_uncertainty(
     config: Path, monkeypatch: pytest.MonkeyPatch, offset: Offset, state: str
 ) -> None:
-    monkeypatch.setattr("bridge_client.cli.checks_remote.offset_of", lambda _: offset)
+    monkeypatch.setattr(Bridge, "clock_offset", offset, raising=False)
     found = _check("clock.offset")(_patient(config, _hello(), Health(state="ACTIVE")))
     assert found.state == state
     assert f"{offset.offset_ms:+d} ms" in found.finding
 
 
-@pytest.mark.parametrize(
-    ("hop", "state"), [("up", "ok"), ("degraded", "warn"), ("down", "fail")]
-)
+@pytest.mark.parametrize(("hop", "state"), [("up", "ok"), ("degraded", "warn"), ("down", "fail")])
 def test_the_terminals_hop_is_judged(config: Path, hop: str, state: str) -> None:
     health = Health(state="ACTIVE", hops=(Hop(hop="server to terminal", state=hop, why="x"),))
     assert _check("server.terminal")(_patient(config, _hello(), health)).state == state

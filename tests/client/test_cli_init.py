@@ -22,9 +22,7 @@ ACCOUNT = ("--symbol", "EURUSD", "--max-volume", "0.01")
 
 
 @pytest.fixture
-def ztb(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Ztb:
+def ztb(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ztb:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ZTB_CONFIG", raising=False)
     return Ztb(capsys)

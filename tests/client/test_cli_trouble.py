@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge_client import Connector, desk, following, queries
-from bridge_client.cli import asking
+from bridge_client import Connector, desk, following, queries, recall
+from bridge_client.cli.journals import local_orders
 from bridge_client.transport import Transport
 from bridge_core.host.sockets import new_curve_keys
 from bridge_core.protocol.errors import BridgeError, TransportError
 from tests.support.command_line import Ended, Ztb
-from tests.support.running import Account, Running, free_port, make_account
+from tests.support.running import Account, Running, free_port, make_account, wait_until
 from tests.support.scripted_backend import ScriptedBackend, loses, rejects
 
 
@@ -83,7 +83,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers anyway: wait less for it."""
     for module, name in (
         (queries, "QUERY_S"), (queries, "_STOP_S"), (following, "QUERY_S"),
-        (desk, "_CONNECT_S"), (asking, "_TIMEOUT_S"),
+        (desk, "_CONNECT_S"), (recall, "_CONNECT_S"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, 0.2, raising=False)
     monkeypatch.setattr(Connector.health, "__defaults__", (0.2,))
@@ -200,11 +200,36 @@ def test_an_operators_word_ends_an_unknown_order_and_is_marked_as_such(
     rid = ztb("status", "lost", "--json").json["result"]["rid"]
     words = (rid, "--status", "DENIED", "--reason", "looked at the terminal", "--yes")
     assert ztb("settle", *words, "--operator", ztb.folder / "connector").code == 5
+    state = ztb.folder / "connector" / "state"
+    assert [row.over for row in local_orders(state, rid)] == [False]
     assert ztb("settle", *words, "--operator", ztb.operator).code == 0
+    (written,) = local_orders(state, rid)
+    assert (written.over, written.view.status) == (True, "DENIED")
+    assert written.view.evidence == "HUMAN"
     ended = ztb("status", "lost", "--json")
     assert (ended.code, ended.json["result"]["status"]) == (5, "DENIED")
     assert ended.json["result"]["evidence"] == "HUMAN"
     assert "HUMAN" in ztb("trace", "lost").out
+
+
+def test_settling_an_order_of_a_running_client_tells_whether_it_may(
+    ztb: Here, broker: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.settle_ms = 3_600_000
+    broker.plan.append(loses(executed=False))
+    with Connector.from_config(ztb.folder / "connector", client="atlas") as bridge:
+        rid = bridge.buy("EURUSD", 0.01, client_order_id="lost", wait=0.3).rid
+        words = (rid, "--status", "DENIED", "--reason", "looked", "--yes")
+        wait_until(lambda: bridge.health().unknown_orders == 1)
+        with monkeypatch.context() as patch:
+            # Where an EA attests, the word must be written here too: that client has to stop.
+            patch.setattr(Connector, "attests", True)
+            refused = ztb("settle", *words, "--operator", ztb.operator)
+            assert (refused.code, "stop it, then settle" in refused.err) == (3, True)
+            assert bridge.health().unknown_orders == 1
+        done = ztb("settle", *words, "--operator", ztb.operator)
+        assert (done.code, "client atlas is running" in done.err) == (0, True)
+        assert bridge.wait("lost", timeout=10).evidence == "HUMAN"
 
 
 @pytest.mark.usefixtures("broker")

@@ -587,9 +587,7 @@ def test_a_bundle_can_only_do_what_its_scope_holds(tmp_path: Path, scope: Scope)
     with FakeServer(kit), Connector.from_config(kit.config, client="atlas") as bridge:
         denied_here(bridge.buy("EURUSD", 0.01), "SCOPE")
         assert (bridge.halt("x").status == "OK") is (scope is not Scope.QUERY)
-        assert bridge.resume("OPERATOR", "x").code == (
-            "-" if scope is Scope.OPERATOR else "SCOPE"
-        )
+        assert bridge.resume("OPERATOR", "x").code == ("-" if scope is Scope.OPERATOR else "SCOPE")
 
 
 def test_used_after_fork_it_says_so(bridge: Connector) -> None:

@@ -98,9 +98,7 @@ def test_a_lost_event_brings_the_truth_and_the_stream_goes_on_after_it(
     assert (after.state, after.cause) == ("HALTED", "OPERATOR")
 
 
-def test_a_lost_last_event_is_noticed_by_the_heartbeat(
-    server: FakeServer, feed: EventFeed
-) -> None:
+def test_a_lost_last_event_is_noticed_by_the_heartbeat(server: FakeServer, feed: EventFeed) -> None:
     server.event(EventBody(type="alert", message="lost"), lose=True)
     assert isinstance(next(feed), Resync)
 

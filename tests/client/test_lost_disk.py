@@ -142,6 +142,17 @@ def test_a_journal_that_is_refused_denies_entries(server: FakeServer, kit: Kit) 
         assert "BROKER_DOWN" in result.value
 
 
+def test_a_journal_that_breaks_off_denies_entries(server: FakeServer, kit: Kit) -> None:
+    server.orders = {"1" * 32: a_row("1", status="FILLED", final=True)}
+    server.page_rows = 0
+    with Connector.from_config(kit.config, client="atlas") as bridge:
+        result = bridge.buy("EURUSD", 0.01, wait=0.3)
+        refused(result, "UNFINISHED")
+        assert "JOURNAL_PAGE" in result.value
+        server.page_rows = 1
+        assert bridge.buy("EURUSD", 0.01).status is Status.FILLED
+
+
 def test_without_a_connection_it_is_no_connection(kit: Kit) -> None:
     with Connector.from_config(kit.config, client="atlas") as bridge:
         started = time.monotonic()
@@ -198,9 +209,7 @@ def test_a_reduction_before_it_was_read_does_not_make_the_journal_known(
         refused(bridge.buy("EURUSD", 0.01), "UNFINISHED")
 
 
-def test_what_the_background_reads_is_there_without_an_entry(
-    server: FakeServer, kit: Kit
-) -> None:
+def test_what_the_background_reads_is_there_without_an_entry(server: FakeServer, kit: Kit) -> None:
     server.orders = {"1" * 32: a_row("1")}
     with Connector.from_config(kit.config, client="atlas") as bridge:
         bridge.get_positions()  # its HELLO is the first

@@ -66,6 +66,15 @@ def test_the_whole_public_life_of_a_position(bridge: Connector) -> None:
     assert bridge.get_account().currency == "USD"
 
 
+def test_an_order_off_the_grid_is_told_the_two_nearest_values(bridge: Connector) -> None:
+    checked = bridge.check_order("EURUSD", "BUY", 0.013)
+    assert (checked.status, checked.code, checked.by) == ("DENIED", "VOLUME_GRID", "server")
+    assert [float(one) for one in checked.nearest] == [0.01, 0.02]
+    assert "nearest=0.01,0.02" in str(checked)
+    sent = bridge.buy("EURUSD", 0.013)
+    assert (sent.code, sent.nearest) == ("VOLUME_GRID", checked.nearest)
+
+
 def test_pending_orders_are_placed_moved_and_cancelled(bridge: Connector) -> None:
     eu, quote = bridge.get_symbol("EURUSD"), bridge.get_quote("EURUSD")
     placed = bridge.buy_limit("EURUSD", 0.01, price=eu.price(quote.bid - 0.05))
@@ -150,8 +159,6 @@ def test_a_lost_connector_disk_finds_its_order_again(bridge: Connector, account:
         again = anew.buy("EURUSD", 0.01, client_order_id="same")
         assert (again.status, again.rid, again.ticket) == ("FILLED", first.rid, first.ticket)
         assert len(anew.get_positions()) == 1
-
-
 
 
 def test_the_servers_log_extends_what_was_witnessed(bridge: Connector) -> None:

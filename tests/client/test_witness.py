@@ -79,9 +79,7 @@ def test_the_true_offset_lies_within_the_stated_uncertainty(
 ) -> None:
     clock, wall, mono = ServerClock(), 1_700_000_000_000, 50_000
     end = Now(wall + there + inside + back, mono + there + inside + back)
-    clock.add(
-        Sample(mono, wall + there + offset, wall + there + inside + offset, end.mono_ms)
-    )
+    clock.add(Sample(mono, wall + there + offset, wall + there + inside + offset, end.mono_ms))
     found = clock.offset(end)
     assert found is not None
     assert abs(found.offset_ms - offset) <= found.uncertainty_ms + 1

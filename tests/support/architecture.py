@@ -82,6 +82,7 @@ FLOORS: Final[dict[str, int]] = {
     "bridge_client.opening": 3,
     "bridge_client.order": 3,
     "bridge_client.queries": 3,
+    "bridge_client.recall": 3,
     "bridge_client.resolver": 3,
     "bridge_client.accounts": 3,
     "bridge_client.testing": 3,

@@ -64,6 +64,7 @@ COMMON: Final[dict[str, Note]] = {
     "limit": _N("as the check's", "the bound behind a refusal"),
     "value": _N("as the check's", "the value that was refused"),
     "headroom": _N("as the check's", "what the bound would still allow"),
+    "nearest": _N("as the check's", "VOLUME_GRID, PRICE_GRID: the two nearest legal values"),
     "ea": _N("", "the EA's record (14), empty without one"),
     "ea_mac": _N("", "the record's MAC, `-` without one"),
     # time
@@ -238,7 +239,6 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
         "evidence": _N("", "how the outcome is known (7.3), strongest first: EA BROKER SERVER TAG "
                            "SHAPE ABSENT HUMAN"),
         "life": _N("", "what became of a WORKING order (7.2)"),
-        "nearest": _N("as the check's", "VOLUME_GRID, PRICE_GRID: the two nearest legal values"),
         "volume": _N("lots", "volume executed or placed, as the broker's records show it"),
         "price": _N("quote currency", "price of the execution or of the pending order"),
         "retcode": _N("", "the broker's own code of a rejection"),
