@@ -95,9 +95,10 @@ def _broker_steps(view: OrderView) -> list[Step]:
 def steps_of(
     local: list[LocalOrder], view: OrderView | None, records: list[NumberedRecord]
 ) -> list[Step]:
-    """Return the steps in order of time; what the broker did comes before who wrote it down."""
-    steps = _broker_steps(view) if view is not None else []
-    steps += [step for row in local for step in _local_steps(row)]
+    """Return the steps in order of time; within a millisecond, in the order an order travels."""
+    mine = [step for row in local for step in _local_steps(row)]
+    known = [step for step in mine if step.what.startswith("knows")]
+    steps = [step for step in mine if step not in known]
     if (
         view is not None
         and view.accepted_at
@@ -105,7 +106,11 @@ def steps_of(
     ):
         # Accepted and dispatched may be one commit, and so one record.
         steps.append(_step(view.accepted_at, "server", _STATES["ACCEPTED"][1], "server's view"))
-    steps += [_record_step(found) for found in records]
+    begun = [found for found in records if found.record.state in _STATES]
+    steps += [_record_step(found) for found in begun]
+    steps += _broker_steps(view) if view is not None else []
+    steps += [_record_step(found) for found in records if found not in begun]
+    steps += known
     return sorted(steps, key=lambda step: step.order)
 
 
