@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -243,15 +244,15 @@ class Desk:
         driver, transport = self._driver, self._link.transport
         driver.route(order, order.mailbox)
         try:
-            while True:
-                due = driver.advance(order)
-                if due is None or order.view.final or time.monotonic() >= until:
-                    break
-                transport.wait(order.mailbox, min(until, due))
-                while (frames := order.mailbox.take()) is not None:
-                    driver.deliver(order, frames)
-        except TransportError:
-            pass  # closed in another thread: the row stays unfinished on disk
+            # Closed in another thread: the row stays unfinished on disk.
+            with suppress(TransportError):
+                while True:
+                    due = driver.advance(order)
+                    if due is None or order.view.final or time.monotonic() >= until:
+                        break
+                    transport.wait(order.mailbox, min(until, due))
+                    while (frames := order.mailbox.take()) is not None:
+                        driver.deliver(order, frames)
         finally:
             self._leave(order)
 

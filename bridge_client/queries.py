@@ -7,6 +7,7 @@ stops answer with a StateResult, because a stop that may have left must never lo
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
@@ -51,7 +52,7 @@ _PAGES_MAX: Final = 200
 _R = TypeVar("_R", bound=Struct)
 
 
-class Questions:
+class Questions(ABC):
     """The asking half of a Connector."""
 
     _link: Link
@@ -60,8 +61,9 @@ class Questions:
     _to_broker: Callable[[str], str]
     _to_user: Callable[[str], str]
 
+    @abstractmethod
     def _check(self) -> None:
-        raise NotImplementedError
+        """Refuse to go on in a forked process, or closed."""
 
     def _ask(
         self, op: Op, *, symbol: str = "", since: int = 0, until: int = 0, first: int = 0
