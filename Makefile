@@ -11,6 +11,8 @@ RUN := $(VENV)/bin/python
 PRICES ?=
 # What has to be covered to the last branch: the contract and the judgement.
 PURE := bridge_core/protocol/*,bridge_server/core/*
+# They cover it by themselves; the rest of the suite runs without the tracer, which slows it.
+PURE_TESTS := tests/protocol tests/server/core
 CODE := bridge_core bridge_server bridge_client tests $(wildcard examples)
 
 help: ## this list
@@ -32,8 +34,9 @@ check: $(VENV)/.test
 	$(RUN) -m mypy $(CODE)
 
 test: check
-	$(RUN) -m coverage run -m pytest -m "not long" -q
+	$(RUN) -m coverage run -m pytest -m "not long" -q $(PURE_TESTS)
 	$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
+	$(RUN) -m pytest -m "not long" -q $(addprefix --ignore=,$(PURE_TESTS))
 
 test-long: $(VENV)/.test
 	$(RUN) -m pytest -m long -q --hypothesis-profile=long
