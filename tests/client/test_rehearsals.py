@@ -18,7 +18,8 @@ def _point_at(folder: Path, port: int) -> None:
     file = folder / "connector.toml"
     text = file.read_text("utf-8").replace("max_positions = 1 ", "max_positions = 1000 ")
     text = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", text)
-    file.write_text(f"ttl_ms = 1000\n{text}", "utf-8")
+    short = "" if "ttl_ms" in text else "ttl_ms = 1000\n"
+    file.write_text(short + text, "utf-8")
 
 
 @pytest.fixture
