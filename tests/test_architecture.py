@@ -10,6 +10,15 @@ from tests.support.architecture import PACKAGES, breaches, floor_of, size_breach
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Five lists of cases that wait to be split. None may grow, and none may join them.
+TOO_LONG_YET = {
+    "tests/client/test_cli_init.py": 401,
+    "tests/client/test_cli_live.py": 456,
+    "tests/client/test_connector_rules.py": 619,
+    "tests/server/core/test_reconcile.py": 404,
+    "tests/support/fake_server.py": 522,
+}
+
 
 def test_imports_go_to_the_same_floor_or_down_and_each_library_has_one_door() -> None:
     found = breaches(ROOT)
@@ -17,9 +26,12 @@ def test_imports_go_to_the_same_floor_or_down_and_each_library_has_one_door() ->
 
 
 def test_no_module_is_longer_than_400_lines_and_no_function_longer_than_60() -> None:
-    # A test file is a list of cases: its length is no measure of what one must hold in mind.
-    found = size_breaches(ROOT, (*PACKAGES, "examples"))
-    assert not found, "\n".join(found)
+    found = size_breaches(ROOT, (*PACKAGES, "tests", "examples"))
+    new = [line for line in found if line.partition(":")[0] not in TOO_LONG_YET]
+    assert not new, "\n".join(new)
+    for name, lines in TOO_LONG_YET.items():
+        now = len((ROOT / name).read_text(encoding="utf-8").splitlines())
+        assert 400 < now <= lines, f"{name}: {now} lines; split it, and take it off the list"
 
 
 def test_every_shipped_package_says_that_it_is_typed() -> None:
