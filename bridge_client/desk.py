@@ -84,6 +84,7 @@ class Desk:
             link.on_hello = self.resolver.knock
         link.restore(journal.pairs())
         self._admission.fork = journal.latches().get("LOG_FORK", "")
+        link.session.fork_latched = bool(self._admission.fork)
         for row in journal.unfinished():
             self._recover(row)
         self.resolver.start()

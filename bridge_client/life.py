@@ -155,10 +155,9 @@ class OrderLife:
     def replied(self, view: OrderView, now: Now) -> None:
         """A verified reply to one of the copies."""
         if view.code == ReasonCode.STALE_INCARNATION:
-            if self._copies == 1 and not self._earlier_copies:
-                self._end_locally(ReasonCode.STALE_INCARNATION, attested=self.view.attested)
-            else:
-                self._ask_from(now.mono_ms)
+            # This copy never runs. Whether another did before that run ended is not ours to say,
+            # even if we sent only one: FENCE makes the server look at its record and the broker's.
+            self.fence(now)
             return
         self._learn(view)
         if not self.ended and not self._asking:

@@ -132,7 +132,7 @@ class Link:
             fork = self.session.fork
             pair = fork.shown if fork is not None else self.session.witness.top
             self.session.witness.accept(pair)
-            self.session.fork = None
+            self.session.fork, self.session.fork_latched = None, False
             return pair
 
     # --- HELLO -----------------------------------------------------------------------------

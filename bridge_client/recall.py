@@ -76,7 +76,10 @@ def resumed(row: Row, link: Link) -> Order:
     else:
         exchange = _bare(row.rid, Op(row.op), link, now)
         order.may_fence = False
-    deadline = Deadline.at(row.deadline_ms, now.wall_ms, now.mono_ms)
+    # On this machine's clock: iat may be in the server's time, which may be hours away, and until
+    # the deadline what was never seen is not fenced.
+    ttl_ms = row.deadline_ms - row.iat
+    deadline = Deadline.at(row.sent_ms + ttl_ms, now.wall_ms, now.mono_ms)
     order.begin(exchange, OrderLife.recovered(view, row.inc, deadline), 0)
     order.recovered = not view.final
     if view.final:

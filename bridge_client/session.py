@@ -52,6 +52,9 @@ __all__ = ["Answer", "Exchange", "Identity", "Session", "exchange_of"]
 # Operations whose iat is our own wall time: an entry must fail on a wrong clock, and HELLO cannot
 # know the server's yet. All others carry the server's time as last measured (protocol.md 6).
 _OWN_TIME: Final = frozenset({Op.OPEN, Op.CHECK, Op.HELLO, Op.PING})
+# Operations that leave no tag of their own at any broker: a search for it proves nothing of them.
+_NO_TAG: Final = frozenset({Op.MODIFY, Op.CANCEL, Op.FLATTEN})
+_ABSENT: Final = "ABSENT"
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -122,6 +125,7 @@ class Session:
         self.clock = ServerClock()
         self.witness = Witness(pairs)
         self.fork: Fork | None = None
+        self.fork_latched = False
         self.stale = True
         self.rejected = 0
 
@@ -265,7 +269,15 @@ class Session:
         if view.rid != exchange.rid:
             return None
         mac = answer.mac_ea if answer.mac_ea != NO_MAC else view.ea_mac
-        return self._attest(replace(view, op=exchange.op), exchange, mac)
+        return self._attest(self._doubt(replace(view, op=exchange.op)), exchange, mac)
+
+    def _doubt(self, view: OrderView) -> OrderView:
+        # The row may have gone with a record that was set back, and what has no tag cannot be
+        # found at the broker either: the outcome waits until an operator accepts the record.
+        forked = self.fork is not None or self.fork_latched
+        if not forked or view.op not in _NO_TAG or view.evidence != _ABSENT:
+            return view
+        return replace(view, status=Status.UNKNOWN, code=ReasonCode.LOG_FORK, final=False)
 
     def check_view(self, answer: Answer, asked: OrderView) -> OrderView:
         """Return what CHECK says an OPEN would get; nothing was journaled, no EA attests it."""
