@@ -122,7 +122,7 @@ class OrderLife:
     def not_sent(self, now: Now) -> None:
         """The socket proved that this copy did not leave; the very first one ends it."""
         if not self._copies and not self._earlier_copies:
-            self._end_locally(ReasonCode.NO_CONNECTION, attested=True)
+            self._end_unsent()
         self._next_ms = now.mono_ms + _RETRY_UNSENT_MS
 
     def asked(self, now: Now, *, sent: bool) -> None:
@@ -189,13 +189,13 @@ class OrderLife:
         if final and not view.attested:
             self._asking = True
 
-    def _end_locally(self, code: ReasonCode, *, attested: bool) -> None:
+    def _end_unsent(self) -> None:
         self._asking = True
         self.view = replace(
             self.view,
             status=Status.DENIED,
-            code=code,
+            code=ReasonCode.NO_CONNECTION,
             by="connector",
             final=True,
-            attested=attested,
+            attested=True,
         )

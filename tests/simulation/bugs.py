@@ -138,7 +138,7 @@ def _client_gives_up(right: Any) -> Any:
     def following(self: OrderLife, now: Any) -> Step:
         step = right(self, now)
         if step.do in (Do.ASK, Do.FENCE) and self._deadline.passed(now.wall_ms, now.mono_ms):
-            self._end_locally(ReasonCode.EXPIRED, attested=True)
+            self._end_unsent()
             return Step(Do.END)
         return Step(*step)
 
@@ -210,6 +210,16 @@ def _deadline_in_server_time(right: Any) -> Any:
     return resumed
 
 
+def _stale_is_denied(right: Any) -> Any:
+    def replied(self: OrderLife, view: Any, now: Any) -> None:
+        if view.code == ReasonCode.STALE_INCARNATION and self.sent_copies == 1:
+            self._end_unsent()
+        else:
+            right(self, view, now)
+
+    return replied
+
+
 def _no_doubt(_right: Any) -> Any:
     return lambda _self, view: view
 
@@ -234,7 +244,8 @@ BUGS: Final[Mapping[str, Bug]] = {
     "call a part of a fill the whole": Bug(reconcile, "_filled", _part_is_whole),
     "forget what was refused": Bug(Refusals, "add", _forget_refusals),
     "send before the intent is on disk": Bug(ConnectorJournal, "intend", _no_client_intent),
-    # These two were ours, found by this simulator.
+    # These three were ours, found by this simulator.
+    "deny the only copy sent when it is stale": Bug(OrderLife, "replied", _stale_is_denied),
     "wait for a deadline in another clock's time": Bug(
         connector, "resumed", _deadline_in_server_time
     ),

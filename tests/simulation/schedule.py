@@ -27,7 +27,7 @@ from tests.simulation.server import SimServer
 from tests.simulation.strategy import A_MODIFY, Strategy
 from tests.simulation.world import World
 
-__all__ = ["Outcome", "Schedule", "run"]
+__all__ = ["STEPS", "Outcome", "Schedule", "run", "shrink"]
 
 STEPS: Final = 45
 _PEACE_MS: Final = 240_000
@@ -65,6 +65,15 @@ def run(seed: int, steps: int = STEPS) -> Outcome:
         seed, steps, broken, schedule.world.trace, len(schedule.promises.signed),
         sum(schedule.ground.begun.values()), crashes,
     )  # fmt: skip
+
+
+def shrink(seed: int) -> Outcome:
+    """Return the outcome of the shortest prefix of a failing schedule that fails too."""
+    for steps in range(STEPS + 1):
+        outcome = run(seed, steps)
+        if outcome.broken:
+            return outcome
+    return outcome
 
 
 class Schedule:
