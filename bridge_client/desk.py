@@ -124,6 +124,7 @@ class Desk:
             raise
         if refusal is not None:
             order.refused = refused(refusal, order.first)
+            self.resolver.refused(order.refused)
             self._drop(order)
             if draft.client_order_id and self._link.greeted:
                 # Our disk may have been lost since: then this id has an order already.

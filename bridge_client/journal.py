@@ -8,9 +8,9 @@ that the order may have run, and is asked about for as long as it takes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.replies import OrderView, decode_reply, encode_reply
 from bridge_core.protocol.signing import Frames
 
-__all__ = ["ConnectorJournal", "Row"]
+__all__ = ["ConnectorJournal", "Refused", "Row", "Said"]
 
 SCHEMA: Final = 1
 _PAIRS_KEPT: Final = 256
@@ -40,6 +40,16 @@ _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS latches (
         name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, detail TEXT NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # Added later, beside the tables of schema 1 and never read by an older version: a file that
+    # either version has written can be opened by the other, so the schema's number stays.
+    """CREATE TABLE IF NOT EXISTS words (
+        rid TEXT PRIMARY KEY, asked_token BLOB NOT NULL, asked_body BLOB NOT NULL,
+        reply_token BLOB NOT NULL, reply_body BLOB NOT NULL, heard_ms INTEGER NOT NULL)
+        WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS refusals (
+        day INTEGER NOT NULL, op TEXT NOT NULL, symbol TEXT NOT NULL, code TEXT NOT NULL,
+        bound TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (day, op, symbol, code, bound)) WITHOUT ROWID""",
 )
 _COLUMNS: Final = (
     "rid, client_order_id, op, symbol, ticket, fields, token, body, inc, iat, deadline_ms, "
@@ -83,6 +93,27 @@ class Row(Struct, frozen=True, kw_only=True):
             self.frames.token, self.frames.body, self.inc, self.iat, self.deadline_ms,
             self.sent_ms, self.ended_ms, int(self.over), encode_reply(self.view),
         )  # fmt: skip
+
+
+class Said(NamedTuple):
+    """The exact bytes that ended an order: the reply, and the question it answers.
+
+    `asked` is empty when the reply answers the order itself; `heard_ms` is UTC ms here.
+    """
+
+    asked: Frames
+    reply: Frames
+    heard_ms: int
+
+
+class Refused(NamedTuple):
+    """What this connector refused, nothing having been signed: one key of a count."""
+
+    day: int
+    op: str
+    symbol: str
+    code: str
+    bound: str
 
 
 class ConnectorJournal:
@@ -158,15 +189,32 @@ class ConnectorJournal:
         return taken
 
     def outcomes(
-        self, views: Iterable[tuple[OrderView, bool]], now_ms: int, pair: Head | None = None
+        self,
+        views: Iterable[tuple[OrderView, bool]],
+        now_ms: int,
+        pair: Head | None = None,
+        *,
+        said: Mapping[str, Said] | None = None,
+        refused: Mapping[Refused, int] | None = None,
     ) -> None:
-        """Store what became of orders, (view, nothing left to ask), and the newest log head."""
+        """Store what became of orders, (view, nothing left to ask), and the newest log head.
+
+        `said` has the replies that ended them by rid, `refused` what was counted since last time.
+        """
         rows = [(encode_reply(v), int(over), now_ms, v.rid) for v, over in views]
-        if not rows and pair is None:
+        words = [(rid, *one.asked, *one.reply, one.heard_ms) for rid, one in (said or {}).items()]
+        counts = [(*key, count) for key, count in (refused or {}).items()]
+        if not rows and not counts and pair is None:
             return
         with self._guard, transaction(self._conn):
             self._conn.executemany(
                 "UPDATE orders SET view = ?, over = ?, ended_ms = ? WHERE rid = ?", rows
+            )
+            self._conn.executemany("INSERT OR REPLACE INTO words VALUES (?,?,?,?,?,?)", words)
+            self._conn.executemany(
+                "INSERT INTO refusals VALUES (?,?,?,?,?,?) ON CONFLICT (day, op, symbol, code, "
+                "bound) DO UPDATE SET count = count + excluded.count",
+                counts,
             )
             if pair is not None:
                 self._keep(pair, now_ms, "")

@@ -18,7 +18,9 @@ from bridge_client.book import Book
 from bridge_client.drafts import milliseconds
 from bridge_client.facts import moment, number, read
 from bridge_client.happenings import Resync
+from bridge_client.journal import Said
 from bridge_client.link import Link, Outcome, refusal_of
+from bridge_client.session import Answer
 from bridge_client.settings import ConnectorSettings
 from bridge_client.transport import HOP
 from bridge_client.views import (
@@ -96,6 +98,24 @@ class Questions(ABC):
         """
         self._check()
         return self._link.ask(op, body, kind, QUERY_S if timeout is None else timeout)
+
+    def witnessed(self, op: Op, body: Request) -> tuple[Answer, Said]:
+        """Return a question's verified answer with the exact bytes of both, as evidence.
+
+        For tools. A refusal is an answer too.
+
+        Raises:
+            TransportError: no authenticated connection, or no answer in time.
+        """
+        self._check()
+        until = time.monotonic() + QUERY_S
+        if not self._link.ready(until):
+            raise TransportError("NO_CONNECTION", f"hop={HOP} why={self._link.why!r}")
+        outcome = self._link.exchange(op, lambda: body, until)
+        if outcome.answer is None or outcome.exchange is None:
+            raise TransportError("NO_ANSWER", f"hop={HOP} op={op}")
+        now_ms = self._link.clocks().wall_ms
+        return outcome.answer, Said(outcome.exchange.frames, outcome.reply, now_ms)
 
     @property
     def hello(self) -> HelloReply | None:
