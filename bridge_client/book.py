@@ -6,10 +6,12 @@ It only ever saves a question or says what the strategy knew; the server judges 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from bridge_client.journal import Quoted
 from bridge_client.risk import Grid
 from bridge_core.protocol.codes import Status
 from bridge_core.protocol.operations import Op
@@ -17,6 +19,8 @@ from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.views import PendingView, PositionView, SymbolView
 
 __all__ = ["Book", "SeenTicket"]
+
+_QUOTE_AGE_MS_MAX: Final = 10_000
 
 
 class SeenTicket(NamedTuple):
@@ -30,6 +34,14 @@ class SeenTicket(NamedTuple):
     pending: bool = False
 
 
+class _SeenQuote(NamedTuple):
+    """A quote as last seen, prices as the server wrote them; `at` is monotonic seconds here."""
+
+    bid: str
+    ask: str
+    at: float
+
+
 class Book:
     """Thread-safe memory of what the server last showed."""
 
@@ -40,10 +52,23 @@ class Book:
         self._tickets: dict[int, SeenTicket] = {}
         self._counts: dict[str, int] | None = None
         self._filled: dict[str, int] = {}
+        self._quotes: dict[str, _SeenQuote] = {}
 
     def grid(self, symbol: str) -> Grid | None:
         """Return the grids of a symbol, if it was ever asked for."""
         return self._grids.get(symbol)
+
+    def quoted(self, symbol: str) -> Quoted | None:
+        """Return the quote of a symbol that was seen last, None if it is too old to trade on."""
+        seen = self._quotes.get(symbol)
+        age_ms = 0 if seen is None else int((time.monotonic() - seen.at) * 1000)
+        if seen is None or age_ms > _QUOTE_AGE_MS_MAX:
+            return None
+        return Quoted(seen.bid, seen.ask, age_ms)
+
+    def saw_quote(self, symbol: str, bid: str, ask: str) -> None:
+        """Remember a quote; one assignment, so that no tick waits for a lock."""
+        self._quotes[symbol] = _SeenQuote(bid, ask, time.monotonic())
 
     def saw_symbols(self, rows: Iterable[SymbolView]) -> None:
         """Remember the grids of symbols."""

@@ -123,8 +123,7 @@ class Desk:
             self._drop(order)
             raise
         if refusal is not None:
-            order.refused = refused(refusal, order.first)
-            self.resolver.refused(order.refused)
+            order.refused = self.refuse(refusal, order.first)
             self._drop(order)
             if draft.client_order_id and self._link.greeted:
                 # Our disk may have been lost since: then this id has an order already.
@@ -216,7 +215,7 @@ class Desk:
             view=view,
         )
         try:
-            self._journal.intend(row)
+            self._journal.intend(row, self._book.quoted(order.symbol))
         except (JournalFull, JournalBusy) as error:
             return Refusal(ReasonCode.JOURNAL_FULL, value=error.code)
         except JournalFatal as error:
@@ -225,6 +224,12 @@ class Desk:
             return Refusal(ReasonCode.JOURNAL_FATAL, value=error.code)
         order.begin(exchange, life, epoch)
         return None
+
+    def refuse(self, refusal: Refusal, view: OrderView) -> OrderView:
+        """Return the view of an order that this connector refuses, and count it."""
+        view = refused(refusal, view)
+        self.resolver.refused(view)
+        return view
 
     def _deadline(self, exchange: Exchange, now: Now) -> Deadline:
         # In the server's time, carried on our monotonic clock: iat may be in either clock.

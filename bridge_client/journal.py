@@ -21,7 +21,7 @@ from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.replies import OrderView, decode_reply, encode_reply
 from bridge_core.protocol.signing import Frames
 
-__all__ = ["ConnectorJournal", "Refused", "Row", "Said"]
+__all__ = ["ConnectorJournal", "Quoted", "Refused", "Row", "Said"]
 
 SCHEMA: Final = 1
 _PAIRS_KEPT: Final = 256
@@ -45,6 +45,9 @@ _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS words (
         rid TEXT PRIMARY KEY, asked_token BLOB NOT NULL, asked_body BLOB NOT NULL,
         reply_token BLOB NOT NULL, reply_body BLOB NOT NULL, heard_ms INTEGER NOT NULL)
+        WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS quotes (
+        rid TEXT PRIMARY KEY, bid TEXT NOT NULL, ask TEXT NOT NULL, age_ms INTEGER NOT NULL)
         WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS refusals (
         day INTEGER NOT NULL, op TEXT NOT NULL, symbol TEXT NOT NULL, code TEXT NOT NULL,
@@ -106,6 +109,14 @@ class Said(NamedTuple):
     heard_ms: int
 
 
+class Quoted(NamedTuple):
+    """The quote that this side had seen last when it signed, and how old it was (ms)."""
+
+    bid: str
+    ask: str
+    age_ms: int
+
+
 class Refused(NamedTuple):
     """What this connector refused, nothing having been signed: one key of a count."""
 
@@ -153,14 +164,16 @@ class ConnectorJournal:
 
     # --- orders ---------------------------------------------------------------------------
 
-    def intend(self, row: Row) -> None:
-        """Make the order durable before it leaves.
+    def intend(self, row: Row, quote: Quoted | None = None) -> None:
+        """Make the order durable before it leaves, with the quote it was signed on, if any.
 
         Raises:
             JournalFull, JournalFatal: it is not; nothing may be sent.
         """
         with self._guard, transaction(self._conn):
             self._conn.execute(_INSERT, row.values())
+            if quote is not None:
+                self._conn.execute("INSERT INTO quotes VALUES (?,?,?,?)", (row.rid, *quote))
 
     def adopt(self, replaced_rid: str, row: Row) -> None:
         """Let the server's order take the place of the copy it refused as a duplicate."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -44,7 +44,7 @@ from bridge_core.protocol.errors import BridgeError, RemoteProtocolError, Transp
 from bridge_core.protocol.messages import Query, Request, Resume, Settle, Stop
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import HelloReply, Page, StateReply, SyncReply, decode_reply
-from bridge_core.protocol.views import AccountView, CauseView, StreamPoint
+from bridge_core.protocol.views import AccountView, CauseView, QuoteView, StreamPoint
 
 __all__ = ["QUERY_S", "Questions"]
 
@@ -180,7 +180,12 @@ class Questions(ABC):
         page = self._ask(Op.GET_QUOTE, symbol=self._to_broker(symbol))
         if not page.quotes:
             raise BridgeError(ReasonCode.NO_QUOTE, f"symbol={symbol}")
+        self._saw(page.quotes)
         return read(Quote, page.quotes[0], self._to_user)
+
+    def _saw(self, quotes: Iterable[QuoteView]) -> None:
+        for one in quotes:
+            self._book.saw_quote(one.symbol, one.bid, one.ask)
 
     def get_symbol(self, symbol: str) -> Symbol:
         """Return a symbol's grids."""
@@ -210,6 +215,7 @@ class Questions(ABC):
         reply = self._link.ask(Op.SYNC_ALL, body, SyncReply, QUERY_S)
         self._book.saw_positions(reply.positions)
         self._book.saw_orders(reply.orders)
+        self._saw(reply.quotes)
         return reply
 
     def sync_all(self) -> Sync:
