@@ -213,9 +213,10 @@ class Desk:
             deadline_ms=token.deadline_ms,
             sent_ms=now.wall_ms,
             view=view,
+            quote=self._book.quoted(order.symbol),
         )
         try:
-            self._journal.intend(row, self._book.quoted(order.symbol))
+            self._journal.intend(row)
         except (JournalFull, JournalBusy) as error:
             return Refusal(ReasonCode.JOURNAL_FULL, value=error.code)
         except JournalFatal as error:

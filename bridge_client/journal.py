@@ -67,11 +67,19 @@ _BY_ID: Final = _SELECT + " WHERE client_order_id = ?"
 _BY_RID: Final = _SELECT + " WHERE rid = ?"
 
 
+class Quoted(NamedTuple):
+    """The quote that this side had seen last when it signed, and how old it was (ms)."""
+
+    bid: str
+    ask: str
+    age_ms: int
+
+
 class Row(Struct, frozen=True, kw_only=True):
     """One order of this client.
 
     `fields` is what the caller asked for, `over` that nothing is left to ask; `frames` are empty
-    for an order adopted from the server after a lost disk.
+    for an order adopted from the server after a lost disk. `quote` is written and not read back.
     """
 
     rid: str
@@ -88,6 +96,7 @@ class Row(Struct, frozen=True, kw_only=True):
     view: OrderView
     ended_ms: int = 0
     over: bool = False
+    quote: Quoted | None = None
 
     def values(self) -> tuple[object, ...]:
         """Return the columns in their order."""
@@ -107,14 +116,6 @@ class Said(NamedTuple):
     asked: Frames
     reply: Frames
     heard_ms: int
-
-
-class Quoted(NamedTuple):
-    """The quote that this side had seen last when it signed, and how old it was (ms)."""
-
-    bid: str
-    ask: str
-    age_ms: int
 
 
 class Refused(NamedTuple):
@@ -164,7 +165,7 @@ class ConnectorJournal:
 
     # --- orders ---------------------------------------------------------------------------
 
-    def intend(self, row: Row, quote: Quoted | None = None) -> None:
+    def intend(self, row: Row) -> None:
         """Make the order durable before it leaves, with the quote it was signed on, if any.
 
         Raises:
@@ -172,8 +173,8 @@ class ConnectorJournal:
         """
         with self._guard, transaction(self._conn):
             self._conn.execute(_INSERT, row.values())
-            if quote is not None:
-                self._conn.execute("INSERT INTO quotes VALUES (?,?,?,?)", (row.rid, *quote))
+            if row.quote is not None:
+                self._conn.execute("INSERT INTO quotes VALUES (?,?,?,?)", (row.rid, *row.quote))
 
     def adopt(self, replaced_rid: str, row: Row) -> None:
         """Let the server's order take the place of the copy it refused as a duplicate."""
