@@ -13,6 +13,7 @@ from bridge_client.cli.arguments import (
     arg,
     comment_text,
     count,
+    day_of,
     decimal_text,
     moment_ms,
     order_id,
@@ -203,6 +204,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
 
     Command("trace", _RECORD, "one order's life through every hop, with evidence",
             "trace:run", (_ORDER,)),
+    Command("report", _RECORD, "one day: outcomes, refusals, slippage, latency, limits, the record",
+            "report:run", (
+        arg("--day", type=day_of, nargs="?", metavar="YYYY-MM-DD", help="a UTC day (today)"),
+    ), "ztb report --day 2026-11-26 --json"),
     Command("audit show", _RECORD, "print the server's record, or one order's evidence",
             "audit:show", (
         arg("order", type=order_id, metavar="ORDER", nargs="?",

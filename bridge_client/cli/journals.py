@@ -17,8 +17,8 @@ from bridge_core.protocol.replies import OrderView, decode_reply
 from bridge_core.protocol.signing import Frames
 
 __all__ = [
-    "LocalEvidence", "LocalOrder", "Remembered", "clients_of", "kept_evidence", "local_orders",
-    "remembered", "unfinished",
+    "DayRow", "LocalEvidence", "LocalOrder", "Remembered", "clients_of", "counted_refusals",
+    "day_rows", "kept_evidence", "local_orders", "remembered", "unfinished",
 ]  # fmt: skip
 
 
@@ -57,6 +57,21 @@ class LocalEvidence(NamedTuple):
     said: Said | None
 
 
+class DayRow(NamedTuple):
+    """One order of a day, as its client noted it: UTC ms here, and the quote it was signed on.
+
+    `heard_ms` is 0 and the quote "" where none was kept.
+    """
+
+    client: str
+    rid: str
+    sent_ms: int
+    heard_ms: int
+    bid: str
+    ask: str
+    view: OrderView
+
+
 def _journals(state: Path) -> Iterator[tuple[str, Connection]]:
     for path in sorted(state.glob("*.db")):
         with closing(open_database(path, exclusive=False)) as connection, journal_errors():
@@ -79,6 +94,7 @@ _OPEN: Final = """SELECT rid, client_order_id, op, inc, iat, deadline_ms, sent_m
 
 _SAID: Final = """SELECT asked_token, asked_body, reply_token, reply_body, heard_ms FROM words
     WHERE rid = ?"""
+_REFUSED: Final = "SELECT code, symbol, bound, count FROM refusals WHERE day = ?"
 _TABLE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
 
 
@@ -152,6 +168,46 @@ def kept_evidence(state: Path, rid: str) -> LocalEvidence | None:
 
 def _has(connection: Connection, table: str) -> bool:
     return connection.execute(_TABLE, (table,)).fetchone() is not None
+
+
+_DAY: Final = """SELECT rid, sent_ms, 0, '', '', view FROM orders
+    WHERE sent_ms >= ? AND sent_ms < ? ORDER BY sent_ms"""
+_DAY_KEPT: Final = """SELECT orders.rid, sent_ms, COALESCE(heard_ms, 0), COALESCE(bid, ''),
+    COALESCE(ask, ''), view FROM orders LEFT JOIN words ON words.rid = orders.rid
+    LEFT JOIN quotes ON quotes.rid = orders.rid
+    WHERE sent_ms >= ? AND sent_ms < ? ORDER BY sent_ms"""
+
+
+def day_rows(state: Path, start_ms: int, end_ms: int) -> list[DayRow]:
+    """Return the orders that were sent from here between two times (UTC ms).
+
+    Raises:
+        ConfigError: a journal is damaged.
+    """
+    return [
+        DayRow._make((client, *row[:-1], decode_reply(OrderView, row[-1])))
+        for client, connection in _journals(state)
+        for row in connection.execute(
+            _DAY_KEPT if _has(connection, "quotes") else _DAY, (start_ms, end_ms)
+        )
+    ]
+
+
+def counted_refusals(state: Path, day: int) -> dict[tuple[str, str, str], int]:
+    """Return how often the connectors here refused unsigned, by (code, symbol, bound).
+
+    `day` counts days since 1970-01-01 UTC.
+
+    Raises:
+        ConfigError: a journal is damaged.
+    """
+    counts: dict[tuple[str, str, str], int] = {}
+    for _, connection in _journals(state):
+        if _has(connection, "refusals"):
+            for *key, count in connection.execute(_REFUSED, (day,)):
+                code, symbol, bound = key
+                counts[code, symbol, bound] = counts.get((code, symbol, bound), 0) + count
+    return counts
 
 
 def clients_of(state: Path) -> list[str]:
