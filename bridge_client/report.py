@@ -28,8 +28,8 @@ from bridge_client.report_rows import (
 from bridge_core.protocol.chain import Record
 
 __all__ = [
-    "figures", "latencies", "limits_touched", "orders_by_outcome", "outages", "refusals",
-    "slippage", "state_changes", "unknown_orders", "words",
+    "OPERATORS", "figures", "latencies", "limits_touched", "orders_by_outcome", "outages",
+    "ran_percent", "refusals", "slippage", "state_changes", "unknown_orders", "words",
 ]  # fmt: skip
 
 _FILLS: Final = ("FILLED", "PARTIAL")
@@ -45,7 +45,7 @@ _LIMITS: Final = frozenset(
     }
 )
 _NONE: Final = ("", "-")
-_OPERATORS: Final = ("RESUME", "SETTLE")
+OPERATORS: Final = ("RESUME", "SETTLE")
 
 
 _Counts = Mapping[tuple[str, str, str], int]
@@ -54,22 +54,22 @@ _Counts = Mapping[tuple[str, str, str], int]
 def figures(
     orders: Sequence[DayOrder],
     records: Sequence[tuple[int, Record]],
-    before: Record | None,
+    around: tuple[Record | None, Record | None],
     points: Mapping[str, Decimal],
     local: _Counts,
 ) -> DayFigures:
-    """Return everything that is computed of a day; the arguments are those of the parts below."""
+    """Return everything that is computed of a day; `around` are the records before and after."""
     return DayFigures(
         orders=orders_by_outcome(orders),
         refusals=refusals(orders, local),
         slippage=slippage(orders, points),
-        measured_by=dict(Counter(order.measured_by for order in orders if order.measured_by)),
+        measured_by=dict(Counter(one.measured_by for one in _filled(orders) if one.measured_by)),
         latency=latencies(orders),
         limits=limits_touched(orders, local),
         unknown=unknown_orders(records, orders),
         words=words(records),
         states=state_changes(records),
-        outages=outages(records, before),
+        outages=outages(records, *around),
     )
 
 
@@ -84,7 +84,7 @@ def orders_by_outcome(orders: Iterable[DayOrder]) -> list[OutcomeCount]:
     counts = Counter(
         (f"{order.op} of FLATTEN" if order.parent else order.op, order.status)
         for order in orders
-        if order.op not in _OPERATORS
+        if order.op not in OPERATORS
     )
     return [OutcomeCount(op, s, n) for (op, s), n in sorted(counts.items(), key=_by_op)]
 
@@ -129,10 +129,13 @@ def limits_touched(orders: Iterable[DayOrder], local: _Counts) -> list[LimitTouc
 def slippage(orders: Iterable[DayOrder], points: Mapping[str, Decimal]) -> list[SlippageRow]:
     """Return the slippage of each symbol's fills; `points` is the size of a point by symbol."""
     fills: dict[str, list[DayOrder]] = {}
-    for order in orders:
-        if order.status in _FILLS and order.op in ("OPEN", "CLOSE"):
-            fills.setdefault(order.symbol, []).append(order)
+    for order in _filled(orders):
+        fills.setdefault(order.symbol, []).append(order)
     return [_slipped(symbol, rows, points.get(symbol)) for symbol, rows in sorted(fills.items())]
+
+
+def _filled(orders: Iterable[DayOrder]) -> Iterable[DayOrder]:
+    return (one for one in orders if one.status in _FILLS and one.op in ("OPEN", "CLOSE"))
 
 
 def _slipped(symbol: str, rows: list[DayOrder], point: Decimal | None) -> SlippageRow:
@@ -219,7 +222,7 @@ def words(records: Iterable[tuple[int, Record]]) -> list[Word]:
             record.data.get("reason", ""), n,
         )
         for n, record in records
-        if record.kind in _OPERATORS and record.state == "DONE"
+        if record.kind in OPERATORS and record.state == "DONE"
     ]  # fmt: skip
 
 
@@ -236,17 +239,28 @@ def state_changes(records: Iterable[tuple[int, Record]]) -> list[StateChange]:
     return found
 
 
-def outages(records: Iterable[tuple[int, Record]], before: Record | None) -> list[Outage]:
+def outages(
+    records: Sequence[tuple[int, Record]], before: Record | None, after: Record | None = None
+) -> list[Outage]:
     """Return when the server was not running: from its last record to its next START.
 
-    `before` is the record before the first, None if there is none.
+    `before` is the record before the first, `after` the one after the last, None if there is none.
     """
     found = []
     last = before
-    for _, record in records:
-        if record.kind == "START" and last is not None:
+    for record in (*(record for _, record in records), after):
+        if record is not None and record.kind == "START" and last is not None:
             clean = last.kind == "STOP" and last.data.get("clean") == "yes"
             away_ms = max(0, record.ts - last.ts)
             found.append(Outage(last.ts, record.ts, away_ms, clean))
-        last = record
+        last = record if record is not None else last
     return found
+
+
+def ran_percent(away: Iterable[Outage], since_ms: int, until_ms: int) -> float | None:
+    """Return how much of a time (UTC ms) the server was running, None of no time at all."""
+    whole = until_ms - since_ms
+    if whole <= 0:
+        return None
+    lost = (min(one.until, until_ms) - max(one.since, since_ms) for one in away)
+    return round(100 * (1 - min(whole, sum(max(0, ms) for ms in lost)) / whole), 2)

@@ -144,7 +144,7 @@ class OutcomeCount(Struct, frozen=True):
 class DayFigures(Struct, frozen=True, kw_only=True):
     """Everything that is computed of a day.
 
-    `measured_by` counts the orders whose fill is measured by a signed price, and by a quote.
+    `measured_by` counts the fills that are measured by a signed price, and by a quote.
     """
 
     orders: list[OutcomeCount]

@@ -14,14 +14,14 @@ from bridge_client.cli.output import Answer, moment
 from bridge_client.cli.places import place_of, querying
 from bridge_client.cli.report_gather import ServerDay, ask_day, day_orders
 from bridge_client.cli.report_screen import show
-from bridge_client.report import figures
+from bridge_client.report import OPERATORS, figures, ran_percent
 from bridge_client.report_math import DAY_MS, day_bounds
 from bridge_core.protocol.errors import TransportError
 
 if TYPE_CHECKING:
     from bridge_client.cli.main import Context
     from bridge_client.cli.places import Place
-    from bridge_client.report_rows import DayOrder
+    from bridge_client.report_rows import DayFigures, DayOrder
 
 __all__ = ["run"]
 
@@ -39,7 +39,7 @@ def run(ctx: Context) -> Answer:
     found = figures(
         orders,
         server.record.rows if server is not None else (),
-        server.record.before if server is not None else None,
+        server.record.around if server is not None else (None, None),
         server.points if server is not None else {},
         counted_refusals(place.state, bounds[0] // DAY_MS),
     )
@@ -53,12 +53,24 @@ def run(ctx: Context) -> Answer:
         "clients": sorted({row.client for row in local}),
         "state": server.health.state if server is not None else "OFFLINE",
         "server_answered": server is not None,
+        "server_ran_percent": _ran(found, bounds, server),
         "notes": notes,
     }
     show(ctx.out, facts, found, server)
     for note in notes:
         ctx.out.say(f"note: {note}")
     return Answer(_exit(server), {**facts, **msgspec.to_builtins(found), **_shown(server)})
+
+
+def _ran(found: DayFigures, bounds: tuple[int, int], server: ServerDay | None) -> float | None:
+    if server is None:
+        return None
+    since = max(bounds[0], server.record.begins_ms)
+    return ran_percent(found.outages, since, min(bounds[1], _now_ms()))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _day(ctx: Context) -> date:
@@ -104,6 +116,7 @@ def _shown(server: ServerDay | None) -> dict[str, object]:
         "head": {"size": verdict.head.size, "hash": verdict.head.hash.hex()},
         "since": verdict.since.size if verdict.since is not None else None,
         "until": verdict.until.size if verdict.until is not None else None,
+        "remembered": verdict.agreed,
         "first_bad": verdict.first_bad,
         "fault": verdict.fault or server.latched,
     }
@@ -112,7 +125,7 @@ def _shown(server: ServerDay | None) -> dict[str, object]:
 
 def _notes(bounds: tuple[int, int], orders: list[DayOrder], server: ServerDay | None) -> list[str]:
     notes = []
-    if bounds[1] > time.time_ns() // 1_000_000:
+    if bounds[1] > _now_ms():
         notes.append("the day is not over")
     later = sum(order.life in ("FILLED", "PARTIAL") for order in orders)
     if later:
@@ -127,8 +140,11 @@ def _notes(bounds: tuple[int, int], orders: list[DayOrder], server: ServerDay | 
         notes.append(f"only the first {len(record.rows)} records of the day were read")
     if record.verdict.records and record.verdict.since is None and record.verdict.first > 1:
         notes.append("no remembered head is near before the day: it chains from what is shown")
-    if any(not order.sent_ms and not order.parent for order in orders):
+    if any(
+        not order.sent_ms and not order.parent and order.op not in OPERATORS for order in orders
+    ):
         notes.append("orders from elsewhere have no times and quotes of their connector")
-    notes.append("hops are as HEALTH counts them; only stops and resumes leave a record of the "
-                 "trading state")  # fmt: skip
+    if bounds[1] < _now_ms() - DAY_MS:
+        notes.append("HEALTH looks back 24 h only: of that day's hops its record alone can tell")
+    notes.append("conditions leave no record: of the trading state only stops and resumes are here")
     return notes

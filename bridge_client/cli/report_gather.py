@@ -32,7 +32,8 @@ class Verdict(NamedTuple):
     """Whether the day's records chain: which were recomputed, up to which head.
 
     `since` is the remembered head that they extend, `until` one that they lead to, None if none
-    is near. `fault` is "" or what is wrong, `first_bad` the first index that does not hold.
+    is near; `agreed` counts the remembered heads on the way. `fault` is "" or what is wrong,
+    `first_bad` the first index that does not hold.
     """
 
     first: int
@@ -40,15 +41,16 @@ class Verdict(NamedTuple):
     head: Head
     since: Head | None
     until: Head | None
+    agreed: int = 0
     fault: str = ""
     first_bad: int = 0
 
 
 class DayRecord(NamedTuple):
-    """The day's part of the server's record, the record before it, and the verdict."""
+    """The day's part of the server's record, the records around it, and the verdict."""
 
     rows: list[tuple[int, Record]]
-    before: Record | None
+    around: tuple[Record | None, Record | None]
     begins_ms: int
     verdict: Verdict
     cut: bool
@@ -124,15 +126,19 @@ def _record(
     first, after = (reader.first_since(ms) for ms in bounds)
     last = min(after - 1, first + RECORDS_MAX - 1)
     rows = reader.rows(first, last)
-    before = reader.rows(first - 1, first - 1) if first > 1 else []
+    around = [reader.rows(n, n) if n else [] for n in (first - 1, last + 1)]
     oldest = reader.rows(1, 1)
     return DayRecord(
         rows=[(row.n, record_of_row(row)) for row in rows],
-        before=record_of_row(before[0]) if before else None,
+        around=(_only(around[0]), _only(around[1])),
         begins_ms=record_of_row(oldest[0]).ts if oldest else 0,
         verdict=_verdict(reader, (first, last), memories),
         cut=last < after - 1,
     )
+
+
+def _only(rows: list[LogRow]) -> Record | None:
+    return record_of_row(rows[0]) if rows else None
 
 
 def _verdict(reader: LogReader, day: tuple[int, int], memories: Iterable[Remembered]) -> Verdict:
@@ -145,15 +151,16 @@ def _verdict(reader: LogReader, day: tuple[int, int], memories: Iterable[Remembe
     count = max(0, last - first + 1)
     end = verify_range(start, map(_hashed, rows))
     if isinstance(end, ChainFault):
-        return Verdict(first, count, start, since, until, end.why, end.n)
-    for row in rows:
-        if row.n in known and known[row.n].hex() != row.hash:
+        return Verdict(first, count, start, since, until, 0, end.why, end.n)
+    mine = [row for row in rows if row.n in known]
+    for row in mine:
+        if known[row.n].hex() != row.hash:
             why = "it is not the one that this machine remembers"
-            return Verdict(first, count, end, since, until, why, row.n)
+            return Verdict(first, count, end, since, until, 0, why, row.n)
     wanted = until.size if until is not None else last
     if count and end.size != wanted:
-        return Verdict(first, count, end, since, until, "it is missing", end.size + 1)
-    return Verdict(first, count, end, since, until)
+        return Verdict(first, count, end, since, until, 0, "it is missing", end.size + 1)
+    return Verdict(first, count, end, since, until, len(mine) + (since is not None))
 
 
 def _near(known: Mapping[int, bytes], size: int, to: int) -> Head | None:

@@ -26,6 +26,7 @@ def show(
             ("account", f"{facts['account']} {facts['mode']}"),
             ("state now", facts["state"]),
             ("clients here", " ".join(clients) if isinstance(clients, list) else ""),
+            ("server ran", _ran(facts["server_ran_percent"])),
             ("record", _record(server) if server is not None else "not checked"),
         ]
     )
@@ -39,6 +40,10 @@ def show(
         ])  # fmt: skip
 
 
+def _ran(percent: object) -> str:
+    return "" if percent is None else f"{percent} % of the time that its record covers"
+
+
 def _record(server: ServerDay) -> str:
     verdict = server.record.verdict
     if verdict.fault:
@@ -48,9 +53,8 @@ def _record(server: ServerDay) -> str:
     if not verdict.records:
         return "no records on this day"
     head = f"head {verdict.head.size} {verdict.head.hash.hex()[:16]}"
-    since = f", from the head remembered at {verdict.since.size}" if verdict.since else ""
-    until = f", to the one remembered at {verdict.until.size}" if verdict.until else ""
-    return f"verified, {verdict.records} records, {head}{since}{until}"
+    heads = f"{verdict.agreed} remembered heads agree" if verdict.agreed else "no head remembered"
+    return f"verified, {verdict.records} records, {head}; {heads}"
 
 
 def _table(out: Console, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,0 +1,335 @@
+"""A proof holds as it was made, and no field of it can be changed unseen."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from bridge_client.proof import Proof, ProofError, decode_proof, encode_proof
+from bridge_client.proof_checks import Check, check_proof
+from bridge_client.proof_history import FIRST, LIVES, NEXT
+from bridge_client.proof_ledger import ledger_check
+from bridge_client.proof_reading import Known
+from bridge_core.protocol.chain import Record
+from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.signing import request_hash
+from bridge_server.core.orders import LIFE, TRANSITIONS, OrderState
+from tests.support.builders import KID, NOW, RID, key_set
+from tests.support.proofs import KEYS, Case, chained, filled_case, make
+
+KEYED = Known(keys=KEYS)
+NO_KEY = Known()
+PROOF = make(filled_case())
+RAW = encode_proof(PROOF)
+
+
+def judge(proof: Proof, known: Known = KEYED) -> list[Check]:
+    checks = list(check_proof(proof, known))
+    if all(check.state != "fail" for check in checks):
+        checks.append(ledger_check(proof))
+    return checks
+
+
+def failed(proof: Proof, known: Known = KEYED) -> list[str]:
+    return [check.id for check in judge(proof, known) if check.state == "fail"]
+
+
+def again(proof: Proof) -> Proof:
+    """Return a proof as it is read back from its file."""
+    return decode_proof(encode_proof(proof))
+
+
+def sealed(built: Any) -> Proof:
+    """Return the proof of edited content, its digest made anew as a careful editor would."""
+    return decode_proof(encode_proof(msgspec.convert(built, Proof)))
+
+
+# --- as it was made ---------------------------------------------------------------------------
+
+
+def test_a_proof_holds_as_it_was_made_with_the_key_and_without() -> None:
+    states = {check.id: check.state for check in judge(decode_proof(RAW))}
+    assert states == dict.fromkeys(states, "ok") | {"ea.word": "skip"}
+    keyless = {check.id: check.state for check in judge(decode_proof(RAW), NO_KEY)}
+    skipped = {name for name, state in keyless.items() if state == "skip"}
+    assert skipped == {"key", "request.mac", "reply.mac", "ea.word"}
+    assert "fail" not in keyless.values()
+
+
+def test_the_file_is_ascii_json_of_one_spelling_and_holds_no_key() -> None:
+    RAW.decode("ascii")
+    assert json.loads(RAW)["schema"] == "ztb.proof/1"
+    for key in KEYS.keys.values():
+        assert key.hex().encode() not in RAW
+    view = replace(filled_case().view, comment="Größe \U0001f4b6")
+    odd = encode_proof(make(filled_case()._replace(view=view)))
+    odd.decode("ascii")
+    assert not failed(decode_proof(odd))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"{}", b"[]", b"\xff", RAW + b" ", RAW.replace(b"\n", b"\r\n"), RAW[:-2],
+        RAW.replace(b'"schema"', b'"schema": "x", "schema"', 1),
+        RAW.replace(b"ztb.proof/1", b"ztb.proof/2"),
+        RAW.replace(b'"tag"', b'"tag2"', 1),
+        json.dumps({**json.loads(RAW), "more": 1}, indent=1).encode() + b"\n",
+        json.dumps(json.loads(RAW)).encode(),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_proof_or_has_another_spelling_is_refused(raw: bytes) -> None:
+    with pytest.raises(ProofError):
+        decode_proof(raw)
+
+
+# --- nothing can be changed unseen ------------------------------------------------------------
+
+Path = tuple[str | int, ...]
+# Said by nobody who signed: the page lists them, and `ztb audit verify` prints them.
+_INFORMATIVE: tuple[Path, ...] = (("made",), ("missing",), ("record", "head", "seen"))
+_LEDGER: Path = ("ledger",)  # compared, not signed: its own tests are below
+_UNDER_KEY = ("order", "mode")
+
+
+def _leaves(value: Any, path: Path = ()) -> list[Path]:
+    if isinstance(value, dict):
+        return [p for name, part in value.items() for p in _leaves(part, (*path, name))]
+    if isinstance(value, list):
+        inner = [p for n, part in enumerate(value) for p in _leaves(part, (*path, n))]
+        return [*inner, *((*path, n) for n in range(len(value)))]
+    return [path]
+
+
+_BUILT = msgspec.to_builtins(PROOF)
+_PATHS = [p for p in _leaves(_BUILT) if p[0] != "digest" and p != ("schema",)]
+
+
+def _edited(path: Path, at: int, by: int) -> Any:
+    """Return the content with the thing at a path changed; an element of a list is taken out."""
+    built = json.loads(json.dumps(_BUILT))
+    place = built
+    for step in path[:-1]:
+        place = place[step]
+    old = place[path[-1]]
+    if isinstance(old, bool):
+        place[path[-1]] = not old
+    elif isinstance(old, int):
+        place[path[-1]] = old + (by or 1)
+    elif isinstance(old, str):
+        index = at % (len(old) or 1)
+        letter = chr(33 + (ord(old[index]) - 33 + 1 + by % 90) % 94) if old else "x"
+        place[path[-1]] = old[:index] + letter + old[index + 1 :]
+    elif isinstance(place, list):
+        place.pop(int(path[-1]))
+    else:
+        place[path[-1]] = built["request"] if old is None else None
+    return built
+
+
+def _is_under(path: Path, roots: tuple[Path, ...]) -> bool:
+    return any(path[: len(root)] == root for root in roots)
+
+
+_CHECKED = [p for p in _PATHS if not _is_under(p, (*_INFORMATIVE, _LEDGER))]
+
+
+def test_every_single_thing_in_the_file_is_covered_by_a_check_under_the_key() -> None:
+    for path in _CHECKED:
+        for at in (0, 7, 40, 99):
+            try:
+                changed = sealed(_edited(path, at, 1))
+            except (ProofError, msgspec.MsgspecError):
+                continue
+            assert failed(changed), (path, at)
+
+
+@pytest.mark.long
+@settings(max_examples=1500)
+@given(st.sampled_from(_CHECKED), st.integers(0, 4000), st.integers(0, 200))
+def test_whoever_changes_anything_and_the_digest_with_it_is_found_by_the_key(
+    path: Path, at: int, by: int
+) -> None:
+    try:
+        changed = sealed(_edited(path, at, by))
+    except (ProofError, msgspec.MsgspecError):
+        return
+    assert changed != PROOF
+    assert failed(changed), path
+
+
+@given(st.sampled_from(_CHECKED), st.integers(0, 4000), st.integers(0, 200))
+def test_without_the_key_all_but_the_replies_and_the_mode_is_covered(
+    path: Path, at: int, by: int
+) -> None:
+    if path == _UNDER_KEY or path[0] == "answers":
+        return
+    try:
+        changed = sealed(_edited(path, at, by))
+    except (ProofError, msgspec.MsgspecError):
+        return
+    assert failed(changed, NO_KEY), path
+
+
+@given(st.sampled_from(_PATHS), st.integers(0, 4000), st.integers(0, 200))
+def test_a_change_that_leaves_the_digest_is_always_found(path: Path, at: int, by: int) -> None:
+    try:
+        changed = msgspec.convert(_edited(path, at, by), Proof)
+    except msgspec.MsgspecError:
+        return
+    assert failed(replace(changed, digest=decode_proof(RAW).digest), NO_KEY), path
+
+
+@given(st.integers(0, len(RAW) - 1), st.integers(1, 255))
+def test_a_flipped_byte_of_the_file_is_always_found(at: int, by: int) -> None:
+    raw = bytearray(RAW)
+    raw[at] ^= by
+    try:
+        changed = decode_proof(bytes(raw))
+    except ProofError:
+        return
+    assert failed(changed, NO_KEY)
+
+
+def test_the_first_thing_that_does_not_hold_is_named() -> None:
+    built = json.loads(json.dumps(_BUILT))
+    built["record"]["rows"][1]["record"] = built["record"]["rows"][1]["record"].replace("RATE", "X")
+    (first, *_) = [c for c in judge(sealed(built)) if c.state == "fail"]
+    assert (first.id, first.finding) == ("record.chain", "record 5: hash does not match the record")
+
+
+# --- what somebody with more patience tries ---------------------------------------------------
+
+
+def test_a_history_written_anew_breaks_on_the_head_that_was_signed_or_is_remembered() -> None:
+    case = filled_case()
+    denied = Record(ts=NOW + 9, kind="ORDER", rid=RID, op="OPEN", state="DENIED", code="EXPIRED",
+                    data={"evidence": "SERVER", "by": "server"})  # fmt: skip
+    lie = chained((*case.records[:3], denied), case.before)
+    view = OrderView(rid=RID, op="OPEN", kid=KID, client_order_id="atlas-17", status="DENIED",
+                     code="EXPIRED", final=True, by="server", evidence="SERVER")  # fmt: skip
+    # With the true replies in the file they contradict it.
+    assert failed(again(replace(PROOF, record=lie)))[0] == "record.history"
+    # Without any reply it is a consistent story; only who remembers a head can tell.
+    bare = make(case._replace(view=view, records=(*case.records[:3], denied), direct=False,
+                              asked=False, ledger=()))  # fmt: skip
+    assert not failed(again(bare))
+    assert PROOF.record is not None
+    true = {row.n: bytes.fromhex(row.hash) for row in PROOF.record.rows}
+    assert failed(again(bare), Known(heads=true)) == ["record.witness"]
+
+
+def test_a_reply_made_under_another_key_does_not_hold() -> None:
+    other = Known(keys=key_set(root=2))
+    assert failed(decode_proof(RAW), other) == ["request.mac", "reply.mac"]
+
+
+def test_a_key_set_of_another_kid_checks_nothing_and_says_so() -> None:
+    checks = {c.id: c for c in judge(decode_proof(RAW), Known(keys=key_set(kid="other-1")))}
+    assert checks["request.mac"].state == checks["reply.mac"].state == "skip"
+    assert "other-1" in checks["request.mac"].finding
+
+
+def test_a_claim_that_nothing_in_the_file_shows_does_not_hold() -> None:
+    bare = replace(PROOF, answers=(), record=None)
+    assert failed(again(bare))[0] == "outcome"
+
+
+def test_a_begin_at_or_after_the_deadline_is_found() -> None:
+    case = filled_case()
+    late = [replace(r, ts=r.ts + 5_000) if r.state != "ACCEPTED" else r for r in case.records]
+    assert failed(make(case._replace(records=tuple(late))))[0] == "record.history"
+
+
+# --- histories --------------------------------------------------------------------------------
+
+
+def _step(state: str, kind: str = "ORDER", **data: str) -> Record:
+    code = data.pop("code", "")
+    return Record(ts=NOW + 6, kind=kind, rid=RID, op="OPEN", state=state, code=code, data=data)
+
+
+def _with(records: tuple[Record, ...], **view: object) -> Case:
+    case = filled_case()
+    base = OrderView(rid=RID, op="OPEN", kid=KID, client_order_id="atlas-17")
+    told = replace(base, **view)
+    first = replace(records[0], data={**records[0].data, "req_hash": request_hash(case.signed)})
+    return case._replace(view=told, records=(first, *records[1:]), ledger=())
+
+
+_END = {"evidence": "BROKER"}
+_LEGAL: list[tuple[tuple[Record, ...], dict[str, object]]] = [
+    ((_step("DENIED", code="RATE", by="server"),),
+     {"status": "DENIED", "code": "RATE", "by": "server", "evidence": "SERVER"}),
+    ((_step("DENIED", "FENCE", code="FENCED", by="server"),),
+     {"status": "DENIED", "code": "FENCED", "by": "server", "evidence": "SERVER"}),
+    ((_step("ACCEPTED"), _step("DENIED", code="EXPIRED", by="server", evidence="SERVER")),
+     {"status": "DENIED", "code": "EXPIRED", "by": "server", "evidence": "SERVER"}),
+    ((_step("DISPATCHING"), _step("UNKNOWN"), _step("DENIED", code="ABSENT", evidence="ABSENT")),
+     {"status": "DENIED", "code": "ABSENT", "evidence": "ABSENT"}),
+    ((_step("DISPATCHING"), _step("WORKING", **_END), _step("", "LIFE", life="CANCELLED")),
+     {"status": "WORKING", "evidence": "BROKER", "life": "CANCELLED"}),
+    ((_step("DISPATCHING"), _step("UNKNOWN")), {"status": "UNKNOWN", "code": "-"}),
+    ((_step("ACCEPTED"),), {"status": "PENDING", "code": "-"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("records", "view"), _LEGAL, ids=lambda one: str(len(one)))
+def test_each_legal_way_of_an_order_can_be_proven(
+    records: tuple[Record, ...], view: dict[str, object]
+) -> None:
+    assert failed(again(make(_with(records, **view)))) == []
+
+
+_ILLEGAL = [
+    (_step("FILLED", **_END),),
+    (_step("DISPATCHING"), _step("ACCEPTED"), _step("DISPATCHING"), _step("FILLED", **_END)),
+    (_step("DISPATCHING"), _step("DISPATCHING"), _step("FILLED", **_END)),
+    (_step("DISPATCHING"), _step("FILLED", **_END), _step("FILLED", **_END)),
+    (_step("DISPATCHING"), _step("DENIED"), _step("FILLED", **_END)),
+    (_step("DISPATCHING"), _step("FILLED", **_END), _step("", "LIFE", life="CANCELLED")),
+    (_step("DISPATCHING"), _step("FILLED", evidence="TAG")),
+    (_step("DISPATCHING"), _step("FILLED", ticket="7", **_END)),
+    (_step("DISPATCHING"), _step("PARTIAL", **_END)),
+    (_step("DISPATCHING"), replace(_step("FILLED", **_END), op="CLOSE")),
+]
+
+
+@pytest.mark.parametrize("records", _ILLEGAL, ids=lambda one: ">".join(r.state for r in one))
+def test_an_illegal_way_or_another_end_is_found(records: tuple[Record, ...]) -> None:
+    case = _with(records, status="FILLED", code="-", evidence="BROKER")
+    assert "record.history" in failed(make(case))
+
+
+def test_the_verifiers_table_says_what_the_servers_does() -> None:
+    mine = {(state, after) for state, nexts in NEXT.items() for after in nexts}
+    assert mine == {(state.value, after.value) for (state, _), after in TRANSITIONS.items()}
+    assert {k: set(v) for k, v in LIVES.items()} == {
+        one.value: {life.value for life in after} for one, after in LIFE.items() if after
+    }
+    assert set().union(*FIRST.values()) <= {state.value for state in OrderState}
+
+
+# --- the ledger -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"volume":"0.10","price":"1.08512"', '"volume":"0.20","price":"1.08512"'),
+        ('"phase":"begin","n":4', '"phase":"begin","n":5'), ('"op":"OPEN"', '"op":"CLOSE"'), ('"comment":"Z', '"comment":"Y'),
+        ('"outcome":"EXECUTED"', '"outcome":"REJECTED"'), ('"price":"1.10010"', '"price":"1.2"'),
+        ('"magic":1', '"magic":2'), ('"phase":"end"', '"phase":"start"'),
+        (f'"wall_ms":{NOW + 7}', f'"wall_ms":{NOW + 5000}'), ('"v":1', '"v":"x"'),
+    ],
+)  # fmt: skip
+def test_a_ledger_that_says_something_else_is_found(old: str, new: str) -> None:
+    lines = tuple(text.replace(old, new, 1) for text in PROOF.ledger)
+    assert lines != PROOF.ledger, "the case changes nothing"
+    assert failed(again(replace(PROOF, ledger=lines))) == ["ledger"]
