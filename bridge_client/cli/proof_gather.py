@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bridge_client.journal import Said
     from bridge_core.protocol.signing import Frames
 
-__all__ = ["ROWS_MAX", "Kept", "Shown", "ask_server", "ledger_lines", "read_kept"]
+__all__ = ["ROWS_MAX", "Kept", "Shown", "ask_server", "ledger_lines", "read_kept", "segment_of"]
 
 ROWS_MAX: Final = 5_000  # records of the segment: ten pages of GET_LOG, about 2 MB
 _TRIES: Final = 5
@@ -146,7 +146,7 @@ def _with_record(bridge: Connector, view: OrderView, said: Said, kept: Kept) -> 
     if numbers:
         # The answer's own head is the nearest that there always is.
         heads = {token.log_size: 0, **kept.heads}
-        segment = _segment(reader, numbers, heads, missing)
+        segment = segment_of(reader, numbers, heads, missing)
     else:
         missing.append(f"the order's records, within {ROWS_MAX} of its beginning")
     hello = bridge.hello
@@ -160,7 +160,7 @@ def _with_record(bridge: Connector, view: OrderView, said: Said, kept: Kept) -> 
     )
 
 
-def _segment(
+def segment_of(
     reader: LogReader, numbers: list[int], heads: dict[int, int], missing: list[str]
 ) -> Segment:
     """Return the records from the order's first to the next head that was witnessed."""

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from bridge_client.views import Health
     from bridge_core.protocol.views import LimitView
 
-__all__ = ["RECORDS_MAX", "DayRecord", "ServerDay", "Verdict", "ask_day", "day_orders"]
+__all__ = [
+    "RECORDS_MAX", "DayRecord", "ServerDay", "Verdict", "ask_day", "day_orders", "verdict_of",
+]  # fmt: skip
 
 RECORDS_MAX: Final = 100_000  # of a day: 200 pages of GET_LOG
 _LINK_MAX: Final = 5_000  # records between the day and a remembered head
@@ -90,7 +92,6 @@ def ask_day(
         TransportError: nobody answered.
         BridgeError: the server refused a question.
     """
-    bridge.connect()
     everything = Query(symbol="", since=0, until=0, first=0, count=0)
     orders = list(_orders(bridge, bounds))
     symbols = bridge.ask(Op.GET_SYMBOL, everything, Page).symbols
@@ -132,7 +133,7 @@ def _record(
         rows=[(row.n, record_of_row(row)) for row in rows],
         around=(_only(around[0]), _only(around[1])),
         begins_ms=record_of_row(oldest[0]).ts if oldest else 0,
-        verdict=_verdict(reader, (first, last), memories),
+        verdict=verdict_of(reader, (first, last), memories),
         cut=last < after - 1,
     )
 
@@ -141,7 +142,13 @@ def _only(rows: list[LogRow]) -> Record | None:
     return record_of_row(rows[0]) if rows else None
 
 
-def _verdict(reader: LogReader, day: tuple[int, int], memories: Iterable[Remembered]) -> Verdict:
+def verdict_of(reader: LogReader, day: tuple[int, int], memories: Iterable[Remembered]) -> Verdict:
+    """Return whether the records `day` (first, last) chain, from and to remembered heads.
+
+    Raises:
+        TransportError: nobody answered.
+        BridgeError: the server refused a question.
+    """
     first, last = day
     known = {pair.size: pair.hash for one in memories for pair in one.pairs if pair.size}
     since = _near(known, max((n for n in known if n < first), default=0), first - 1)
