@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from bridge_core.protocol.errors import BridgeError
@@ -31,6 +31,13 @@ _NOT_OURS: Final = "it is not a proof that ztb wrote"
 # What no check covers, because nothing anybody signed says it: who made the file and when, what
 # it says is missing, when a head was seen, and what the ledger says beside the order itself.
 INFORMATIVE: Final = ("made", "missing", "record.head.seen", "ledger times")
+
+
+_Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_HashOrNone = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
+_Rid = Annotated[str, Meta(pattern=r"\A(?!0{32}\Z)[0-9a-f]{32}\Z")]
+_Acct = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,24}\Z")]
+_Index = Annotated[int, Meta(ge=1)]
 
 
 class ProofError(BridgeError):
@@ -63,9 +70,9 @@ class Answered(_Part, frozen=True):
 class Claim(_Part, frozen=True):
     """What the file is about, and what it says became of it."""
 
-    rid: str
+    rid: _Rid
     client_order_id: str
-    account: str
+    account: _Acct
     mode: str
     kid: str
     op: str
@@ -86,23 +93,23 @@ class ShownTag(_Part, frozen=True):
 class ProofRow(_Part, frozen=True):
     """One record of the server's log: 1-based number, exact text, hash (64 hex digits)."""
 
-    n: int
+    n: _Index
     record: str
-    hash: str
+    hash: _Hash
 
 
 class ProofHead(_Part, frozen=True):
     """The head that the rows lead to; `seen` is when this side remembered it, UTC ms, 0 if not."""
 
-    size: int
-    hash: str
+    size: _Index
+    hash: _Hash
     seen: int
 
 
 class Segment(_Part, frozen=True):
     """Consecutive records; `prev` is the hash before the first."""
 
-    prev: str
+    prev: _Hash
     rows: tuple[ProofRow, ...]
     head: ProofHead
 
@@ -126,13 +133,13 @@ class Proof(_Part, frozen=True):
     order: Claim
     tag: ShownTag
     request: Message | None
-    req_hash: str
+    req_hash: _HashOrNone
     answers: tuple[Answered, ...]
     record: Segment | None
     ledger: tuple[str, ...]
     made: Made
     missing: tuple[str, ...]
-    digest: str
+    digest: _HashOrNone
 
 
 def message_of(frames: Frames) -> Message | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bridge_client.cli.exits import Exit, UsageError
 from bridge_client.cli.journals import LocalOrder, local_orders, remembered
 from bridge_client.cli.knowing import unknown_order
-from bridge_client.cli.output import Answer, moment
+from bridge_client.cli.output import Answer, moment, plain
 from bridge_client.cli.places import place_of, querying
 from bridge_client.cli.proof_gather import Kept, Shown, ask_server, ledger_lines, read_kept
 from bridge_client.cli.trace import outcome_of, steps_of
@@ -239,7 +239,7 @@ def _verdict(ctx: Context, checks: list[Check], proof: Proof | None) -> Answer:
     open_fields = [*INFORMATIVE, *(() if keyed else _UNDER_KEY)]
     bad = next((check for check in checks if check.state == "fail"), None)
     if bad is not None:
-        out.line(f"fail  it does not hold: {bad.id}: {bad.finding}")
+        out.line(f"fail  it does not hold: {bad.id}: {plain(bad.finding)}")
     else:
         made = sum(check.state == "ok" for check in checks)
         out.line(f"ok    it holds: {made} of {len(checks)} checks were made, none failed")

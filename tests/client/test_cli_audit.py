@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -271,3 +273,29 @@ def test_the_evidence_outlives_the_server(
         found = verified(ztb("audit", "verify", path, "--keys", state, "--json"))
         assert found["request.mac"] == found["reply.mac"] == found["outcome"] == "ok"
         assert found["record.chain"] == "skip"
+
+
+def test_a_journal_that_only_an_older_version_wrote_is_read_and_goes_on(
+    ztb: Ztb, day: LivedDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge_client.queries.QUERY_S", 0.2)
+    folder = tmp_path / "connector"
+    shutil.copytree(day.account.bundle(), folder)
+    with closing(sqlite3.connect(folder / "state" / "atlas.db")) as db:
+        for table in ("words", "quotes", "refusals"):
+            db.execute(f"DROP TABLE {table}")
+    path = tmp_path / "old.json"
+    ended = ztb("audit", "show", "bought", "--proof", "--out", path, "--json",
+                "--config", folder / "connector.toml")  # fmt: skip
+    assert ended.code == 0
+    assert any("kept none" in one for one in proof_of(path).missing)
+    assert ztb("audit", "verify", path, "--keys", folder).code == 0
+    told = ztb("report", "--json", "--config", folder / "connector.toml").json
+    assert told["measured_by"] == {"signed": 1}
+    with Connector.from_config(folder, client="atlas") as bridge:
+        bridge.connect()
+        bridge.buy("EURUSD", 0.1, client_order_id="after-upgrade")
+    again = tmp_path / "new.json"
+    ended = ztb("audit", "show", "after-upgrade", "--proof", "--out", again, "--json",
+                "--config", folder / "connector.toml")  # fmt: skip
+    assert (ended.code, proof_of(again).missing) == (0, ())

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from bridge_client.proof import Proof, ProofError, decode_proof, encode_proof
 from bridge_client.proof_checks import Check, check_proof
-from bridge_client.proof_history import FIRST, LIVES, NEXT
 from bridge_client.proof_ledger import ledger_check
 from bridge_client.proof_reading import Known
 from bridge_core.protocol.chain import Record
@@ -21,9 +20,8 @@ from bridge_core.protocol.operations import Op, Purpose
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import ea_record_mac, order_hash, request_hash
 from bridge_core.protocol.token import EaRecord, parse_request
-from bridge_server.core.orders import LIFE, TRANSITIONS, OrderState
 from tests.support.builders import ACCT, KID, NOW, RID, key_set, sign
-from tests.support.proofs import KEYS, OPEN, RECORDS, Case, chained, filled_case, make
+from tests.support.proofs import KEYS, OPEN, RECORDS, chained, filled_case, make
 
 KEYED = Known(keys=KEYS)
 NO_KEY = Known()
@@ -113,6 +111,10 @@ _BUILT = json.loads(RAW)
 _PATHS = [p for p in _leaves(_BUILT) if p[0] != "digest" and p != ("schema",)]
 
 
+_HEX = "0123456789abcdef"
+_PRINTABLE = "".join(map(chr, range(33, 127)))
+
+
 def _edited(path: Path, at: int, by: int) -> Any:
     """Return the content with the thing at a path changed; an element of a list is taken out."""
     built = json.loads(json.dumps(_BUILT))
@@ -126,7 +128,9 @@ def _edited(path: Path, at: int, by: int) -> Any:
         place[path[-1]] = old + (by or 1)
     elif isinstance(old, str):
         index = at % (len(old) or 1)
-        letter = chr(33 + (ord(old[index]) - 33 + 1 + by % 90) % 94) if old else "x"
+        letters = _HEX if set(old) <= set(_HEX) else _PRINTABLE
+        now = letters.find(old[index : index + 1])
+        letter = letters[(now + 1 + by % (len(letters) - 1)) % len(letters)]
         place[path[-1]] = old[:index] + letter + old[index + 1 :]
     elif isinstance(place, list):
         place.pop(int(path[-1]))
@@ -146,14 +150,19 @@ _CHECKED = [p for p in _PATHS if not _is_under(p, (*_INFORMATIVE, _LEDGER)) and 
 
 def test_every_single_thing_in_the_file_is_covered_by_a_check_under_the_key() -> None:
     tried = [(path, at) for path in _CHECKED for at in (0, 7, 40, 99)]
-    assert len(tried) > 150
+    refused = 0
     for path, at in tried:
-        changed = sealed(_edited(path, at, 1))
-        assert failed(changed), (path, at)
+        try:
+            changed = sealed(_edited(path, at, 1))
+        except msgspec.MsgspecError:
+            refused += 1
+        else:
+            assert failed(changed), (path, at)
+    assert len(tried) - refused > 150
 
 
 @pytest.mark.long
-@settings(max_examples=500)
+@settings(max_examples=2000)
 @given(st.sampled_from(_CHECKED), st.integers(0, 4000), st.integers(0, 200))
 def test_whoever_changes_anything_and_the_digest_with_it_is_found_by_the_key(
     path: Path, at: int, by: int
@@ -245,6 +254,18 @@ def test_a_key_set_of_another_kid_checks_nothing_and_says_so() -> None:
     assert "other-1" in checks["request.mac"].finding
 
 
+@pytest.mark.parametrize("odd", ["\\ud800", "\\u0000", "\\u001b[2J", "\\u00e9"])
+def test_odd_text_anywhere_in_the_file_is_a_verdict_and_never_a_crash(odd: str) -> None:
+    spots = [n for n, byte in enumerate(RAW) if RAW[n - 1 : n] == b'"' and byte not in b',:}]"\n']
+    for spot in spots:
+        raw = RAW[:spot] + odd.encode("ascii") + RAW[spot:]
+        try:
+            found = failed(decode_proof(raw), KEYED)
+        except ProofError:
+            continue
+        assert found
+
+
 def test_a_claim_that_nothing_in_the_file_shows_does_not_hold() -> None:
     bare = replace(PROOF, answers=(), record=None)
     assert failed(again(bare))[0] == "outcome"
@@ -280,92 +301,3 @@ def test_the_word_of_an_ea_is_checked_under_its_own_key() -> None:
     for ea, ea_mac in ((view.ea, "0" * 64), (view.ea.replace("FILLED", "PARTIAL"), mac)):
         lie = case._replace(view=replace(view, ea=ea, ea_mac=ea_mac))
         assert word(make(lie), Known(keys=keys)) == "fail"
-
-
-# --- histories --------------------------------------------------------------------------------
-
-
-def _step(state: str, kind: str = "ORDER", **data: str) -> Record:
-    code = data.pop("code", "")
-    return Record(ts=NOW + 6, kind=kind, rid=RID, op="OPEN", state=state, code=code, data=data)
-
-
-def _with(records: tuple[Record, ...], **view: object) -> Case:
-    case = filled_case()
-    base = OrderView(rid=RID, op="OPEN", kid=KID, client_order_id="atlas-17")
-    told = replace(base, **view)
-    first = replace(records[0], data={**records[0].data, "req_hash": request_hash(case.signed)})
-    return case._replace(view=told, records=(first, *records[1:]), ledger=())
-
-
-_END = {"evidence": "BROKER"}
-_LEGAL: list[tuple[tuple[Record, ...], dict[str, object]]] = [
-    ((_step("DENIED", code="RATE", by="server"),),
-     {"status": "DENIED", "code": "RATE", "by": "server", "evidence": "SERVER"}),
-    ((_step("DENIED", "FENCE", code="FENCED", by="server"),),
-     {"status": "DENIED", "code": "FENCED", "by": "server", "evidence": "SERVER"}),
-    ((_step("ACCEPTED"), _step("DENIED", code="EXPIRED", by="server", evidence="SERVER")),
-     {"status": "DENIED", "code": "EXPIRED", "by": "server", "evidence": "SERVER"}),
-    ((_step("DISPATCHING"), _step("UNKNOWN"), _step("DENIED", code="ABSENT", evidence="ABSENT")),
-     {"status": "DENIED", "code": "ABSENT", "evidence": "ABSENT"}),
-    ((_step("DISPATCHING"), _step("WORKING", **_END), _step("", "LIFE", life="CANCELLED")),
-     {"status": "WORKING", "evidence": "BROKER", "life": "CANCELLED"}),
-    ((_step("DISPATCHING"), _step("UNKNOWN")), {"status": "UNKNOWN", "code": "-"}),
-    ((_step("ACCEPTED"),), {"status": "PENDING", "code": "-"}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("records", "view"), _LEGAL, ids=lambda one: str(len(one)))
-def test_each_legal_way_of_an_order_can_be_proven(
-    records: tuple[Record, ...], view: dict[str, object]
-) -> None:
-    assert failed(again(make(_with(records, **view)))) == []
-
-
-_ILLEGAL = [
-    (_step("FILLED", **_END),),
-    (_step("DISPATCHING"), _step("ACCEPTED"), _step("DISPATCHING"), _step("FILLED", **_END)),
-    (_step("DISPATCHING"), _step("DISPATCHING"), _step("FILLED", **_END)),
-    (_step("DISPATCHING"), _step("FILLED", **_END), _step("FILLED", **_END)),
-    (_step("DISPATCHING"), _step("DENIED"), _step("FILLED", **_END)),
-    (_step("DISPATCHING"), _step("FILLED", **_END), _step("", "LIFE", life="CANCELLED")),
-    (_step("DISPATCHING"), _step("FILLED", evidence="TAG")),
-    (_step("DISPATCHING"), _step("FILLED", ticket="7", **_END)),
-    (_step("DISPATCHING"), _step("PARTIAL", **_END)),
-    (_step("DISPATCHING"), replace(_step("FILLED", **_END), op="CLOSE")),
-]
-
-
-@pytest.mark.parametrize("records", _ILLEGAL, ids=lambda one: ">".join(r.state for r in one))
-def test_an_illegal_way_or_another_end_is_found(records: tuple[Record, ...]) -> None:
-    case = _with(records, status="FILLED", code="-", evidence="BROKER")
-    assert "record.history" in failed(make(case))
-
-
-def test_the_verifiers_table_says_what_the_servers_does() -> None:
-    mine = {(state, after) for state, nexts in NEXT.items() for after in nexts}
-    assert mine == {(state.value, after.value) for (state, _), after in TRANSITIONS.items()}
-    assert {k: set(v) for k, v in LIVES.items()} == {
-        one.value: {life.value for life in after} for one, after in LIFE.items() if after
-    }
-    assert set().union(*FIRST.values()) <= {state.value for state in OrderState}
-
-
-# --- the ledger -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ('"volume":"0.10","price":"1.08512"', '"volume":"0.20","price":"1.08512"'),
-        ('"phase":"begin","n":4', '"phase":"begin","n":5'),
-        ('"op":"OPEN"', '"op":"CLOSE"'), ('"comment":"Z', '"comment":"Y'),
-        ('"outcome":"EXECUTED"', '"outcome":"REJECTED"'), ('"price":"1.10010"', '"price":"1.2"'),
-        ('"magic":1', '"magic":2'), ('"phase":"end"', '"phase":"start"'),
-        (f'"wall_ms":{NOW + 7}', f'"wall_ms":{NOW + 5000}'), ('"v":1', '"v":"x"'),
-    ],
-)  # fmt: skip
-def test_a_ledger_that_says_something_else_is_found(old: str, new: str) -> None:
-    lines = tuple(text.replace(old, new, 1) for text in PROOF.ledger)
-    assert lines != PROOF.ledger, "the case changes nothing"
-    assert failed(again(replace(PROOF, ledger=lines))) == ["ledger"]

@@ -11,7 +11,7 @@ from bridge_client.proof_making import Account, Parts, assemble
 from bridge_core.host.ledger import LedgerLine, encode_line
 from bridge_core.protocol.chain import GENESIS, Record, encode_record, link
 from bridge_core.protocol.keys import KeySet
-from bridge_core.protocol.messages import GetStatus, Open
+from bridge_core.protocol.messages import Fence, GetStatus, Open
 from bridge_core.protocol.operations import Op, Purpose, Scope
 from bridge_core.protocol.replies import OrderView, StatusReply, encode_reply
 from bridge_core.protocol.signing import Frames, request_hash, sign_reply
@@ -39,6 +39,7 @@ class Case(NamedTuple):
     before: int = 3
     direct: bool = True
     asked: bool = True
+    fenced: bool = False
 
 
 def filled_view() -> OrderView:
@@ -121,8 +122,10 @@ def make(case: Case) -> Proof:
         said = (view.status, view.code, encode_reply(view))
         exchanges.append((none, _reply(view.rid, case.signed, said, segment.head)))
     if case.asked:
-        body = GetStatus(rid=view.rid, client_order_id="")
-        question = sign(Op.GET_STATUS, body, KEYS, rid=QUESTION_RID)
+        status = GetStatus(rid=view.rid, client_order_id="")
+        fence = Fence(rid=view.rid, inc=INC, iat=NOW, symbol="EURUSD")
+        op, body = (Op.FENCE, fence) if case.fenced else (Op.GET_STATUS, status)
+        question = sign(op, body, KEYS, rid=QUESTION_RID)
         said = ("OK", "-", encode_reply(StatusReply(order=view)))
         exchanges.append((question, _reply(QUESTION_RID, question, said, segment.head)))
     return assemble(
