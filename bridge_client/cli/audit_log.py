@@ -6,6 +6,7 @@ a chain that somebody else recomputes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,8 @@ import msgspec
 
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import GENESIS, Record
-from bridge_core.protocol.errors import RemoteProtocolError
+from bridge_core.protocol.codes import ReasonCode
+from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
 from bridge_core.protocol.messages import GetRange
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import LogPage, LogRow
@@ -25,6 +27,8 @@ __all__ = ["CLOCK_SLACK_MS", "LogReader", "record_of_row"]
 
 # Records are in the order of commits; a step of the server's clock may disturb it by seconds.
 CLOCK_SLACK_MS: Final = 60_000
+_TRIES: Final = 20
+_RATE_S: Final = 0.1
 
 
 def record_of_row(row: LogRow) -> Record:
@@ -50,12 +54,22 @@ class LogReader:
 
     def _page(self, first: int, count: int) -> LogPage:
         body = GetRange(since=0, first=first, count=min(count, limits.PAGE_ROWS_MAX))
-        page = self._bridge.ask(Op.GET_LOG, body, LogPage)
+        page = self._asked(body)
         self._prev[first] = page.prev
         for row in page.rows:
             self._rows[row.n] = row
             self._prev[row.n + 1] = row.hash
         return page
+
+    def _asked(self, body: GetRange) -> LogPage:
+        for _ in range(_TRIES):
+            try:
+                return self._bridge.ask(Op.GET_LOG, body, LogPage)
+            except BridgeError as error:
+                if error.code != ReasonCode.RATE:
+                    raise
+                time.sleep(_RATE_S)  # a long record read fast: others ask under this key too
+        return self._bridge.ask(Op.GET_LOG, body, LogPage)
 
     def rows(self, first: int, last: int) -> list[LogRow]:
         """Return the rows from `first` to `last`, both included; fewer where the record ends."""

@@ -67,7 +67,7 @@ def order(ctx: Context) -> Answer:
         if away is not None:
             raise away
         raise unknown_order(args.order)
-    proof = _proof(place, kept, shown, args.ledger)
+    proof = _proof(place, kept, shown, args.ledger, offline=args.offline or away is not None)
     data = _story(ctx, proof, local, shown)
     if args.proof or args.out:
         path = Path(args.out or f"{_file_name(args.order)}.proof.json")
@@ -92,7 +92,9 @@ def _write(path: Path, raw: bytes) -> None:
         file.write(raw)
 
 
-def _proof(place: Place, kept: Kept, shown: Shown | None, ledger: str | None) -> Proof:
+def _proof(
+    place: Place, kept: Kept, shown: Shown | None, ledger: str | None, *, offline: bool
+) -> Proof:
     first = shown.view if shown is not None else None
     if first is None:
         assert kept.local is not None
@@ -104,12 +106,13 @@ def _proof(place: Place, kept: Kept, shown: Shown | None, ledger: str | None) ->
     if kept.local is not None and kept.said is None:
         missing.append("the reply that ended it: this journal kept none")
     if shown is None:
-        missing.append("the server's answer now, and its record")
+        missing.append("the server's answer now, and its record" if offline else
+                       "the server's record: it says that it has not seen this order")  # fmt: skip
     made = Made(
         at=time.time_ns() // 1_000_000,
         version=package_version(),
         server=shown.version if shown is not None else "",
-        offline=shown is None,
+        offline=offline,
     )
     settings = place.settings
     return assemble(

@@ -144,6 +144,9 @@ def _notes(bounds: tuple[int, int], orders: list[DayOrder], server: ServerDay | 
         not order.sent_ms and not order.parent and order.op not in OPERATORS for order in orders
     ):
         notes.append("orders from elsewhere have no times and quotes of their connector")
+    offset, error = server.health.offset_ms, server.health.uncertainty_ms
+    if abs(offset) > error + 1:
+        notes.append(f"both clocks: the server's is {offset:+d} ms (+/- {error}) off ours now")
     if bounds[1] < _now_ms() - DAY_MS:
         notes.append("HEALTH looks back 24 h only: of that day's hops its record alone can tell")
     notes.append("conditions leave no record: of the trading state only stops and resumes are here")

@@ -18,6 +18,7 @@ from bridge_client.cli.proof_gather import ROWS_MAX, segment_of
 from bridge_client.proof import Proof, decode_proof, encode_proof
 from bridge_core.host.bundles import load_bundle
 from bridge_core.host.keyfiles import parse_key_hex
+from tests.support import independent
 from tests.support.command_line import Ended, Ztb
 from tests.support.lived_day import LivedDay
 from tests.support.record_server import RecordServer, reader_of
@@ -83,6 +84,46 @@ def test_every_ending_can_be_proven_with_the_key_and_without(
     keyless = verified(ztb("audit", "verify", path, "--json"))
     assert "fail" not in keyless.values()
     assert keyless["reply.mac"] == "skip"
+
+
+def test_a_third_party_recomputes_it_from_the_page_with_the_standard_library(
+    day: LivedDay, show: Show
+) -> None:
+    file = json.loads(show("bought").read_bytes())
+    token, body = (file["request"][name].encode() for name in ("token", "body"))
+    assert independent.digest("req", token, body) == file["req_hash"]
+    assert independent.tag_of(file["order"]["account"], file["order"]["rid"])[2] == (
+        file["tag"]["comment"]
+    )  # fmt: skip
+    digest = bytes.fromhex(file["record"]["prev"])
+    for row in file["record"]["rows"]:
+        digest = independent.chain_link(digest, row["record"].encode())
+        assert digest.hex() == row["hash"]
+    assert digest.hex() == file["record"]["head"]["hash"]
+    head = file["record"]["head"]
+    signed = file["answers"][0]["reply"]["token"].split(":")[10:12]
+    assert signed == [str(head["size"]), head["hash"]]
+    bundle = load_bundle(day.account.bundle() / "keys" / "connector.key")
+    root = bytes.fromhex(bundle.root)
+    made = independent.key(root, "paper", bundle.acct, bundle.kid, "order>srv")
+    assert independent.mac(made, "order>srv", token[:-64], body).encode() == token[-64:]
+    made = independent.key(root, "paper", bundle.acct, bundle.kid, "reply<srv")
+    for answer in file["answers"]:
+        token, body = (answer["reply"][name].encode() for name in ("token", "body"))
+        assert independent.mac(made, "reply<srv", token[:-64], body).encode() == token[-64:]
+
+
+def test_an_order_that_the_server_never_saw_says_so(
+    ztb: Ztb, day: LivedDay, tmp_path: Path
+) -> None:
+    folder = tmp_path / "connector"
+    shutil.copytree(day.account.bundle(), folder)
+    with closing(sqlite3.connect(folder / "state" / "atlas.db")) as db:
+        db.execute("UPDATE orders SET rid = ? WHERE client_order_id = 'bought'", ("ef" * 16,))
+        db.commit()
+    ended = ztb("audit", "show", "bought", "--json", "--config", folder / "connector.toml")
+    assert ended.code == 0
+    assert any("has not seen this order" in one for one in ended.json["missing"])
 
 
 def test_no_key_of_anybody_is_in_the_file(day: LivedDay, show: Show) -> None:
