@@ -207,31 +207,34 @@ class ConnectorJournal:
         views: Iterable[tuple[OrderView, bool]],
         now_ms: int,
         pair: Head | None = None,
-        *,
         said: Mapping[str, Said] | None = None,
-        refused: Mapping[Refused, int] | None = None,
     ) -> None:
         """Store what became of orders, (view, nothing left to ask), and the newest log head.
 
-        `said` has the replies that ended them by rid, `refused` what was counted since last time.
+        `said` has the replies that ended them, by rid.
         """
         rows = [(encode_reply(v), int(over), now_ms, v.rid) for v, over in views]
         words = [(rid, *one.asked, *one.reply, one.heard_ms) for rid, one in (said or {}).items()]
-        counts = [(*key, count) for key, count in (refused or {}).items()]
-        if not rows and not counts and pair is None:
+        if not rows and pair is None:
             return
         with self._guard, transaction(self._conn):
             self._conn.executemany(
                 "UPDATE orders SET view = ?, over = ?, ended_ms = ? WHERE rid = ?", rows
             )
             self._conn.executemany("INSERT OR REPLACE INTO words VALUES (?,?,?,?,?,?)", words)
+            if pair is not None:
+                self._keep(pair, now_ms, "")
+
+    def count_refusals(self, counts: Mapping[Refused, int]) -> None:
+        """Add to the counts of what this connector refused unsigned."""
+        if not counts:
+            return
+        with self._guard, transaction(self._conn):
             self._conn.executemany(
                 "INSERT INTO refusals VALUES (?,?,?,?,?,?) ON CONFLICT (day, op, symbol, code, "
                 "bound) DO UPDATE SET count = count + excluded.count",
-                counts,
+                [(*key, count) for key, count in counts.items()],
             )
-            if pair is not None:
-                self._keep(pair, now_ms, "")
 
     def by_client_order_id(self, client_order_id: str) -> Row | None:
         """Return the order that has this id, for ever."""

@@ -204,27 +204,32 @@ class Resolver:
     def flush(self) -> None:
         """Write outcomes and the newest log head; on a full disk they wait."""
         batch = [self._done.popleft() for _ in range(len(self._done))]
-        with self._wake:
-            refused, self._refused = self._refused, Counter()
         now_ms = self._link.clocks().wall_ms
         try:
             pair = self._new_pair()
             said = {o.view.rid: o.said for o in batch if o.said is not None}
-            self._journal.outcomes(
-                ((o.view, o.over) for o in batch), now_ms, pair, said=said, refused=refused
-            )
+            self._journal.outcomes(((o.view, o.over) for o in batch), now_ms, pair, said)
             self._kept = pair or self._kept
             self._keep_fork(now_ms)
         except (JournalFull, JournalBusy):
             self._done.extendleft(reversed(batch))
-            with self._wake:
-                self._refused += refused
             self._failed = True
             return
         self._failed = False
         for order in batch:
             if order.over:
                 self.on_stored(order)
+        self._flush_counts()
+
+    def _flush_counts(self) -> None:
+        # Statistics: a disk that does not take them must not change how anything ends.
+        with self._wake:
+            counts, self._refused = self._refused, Counter()
+        try:
+            self._journal.count_refusals(counts)
+        except BridgeError:
+            with self._wake:
+                self._refused += counts
 
     def _new_pair(self) -> Head | None:
         top = self._link.session.witness.top
