@@ -143,8 +143,9 @@ class Questions(ABC):
 
     def get_positions(self, symbol: str | None = None) -> list[Position]:
         """Return the open positions, of one symbol or of all."""
+        asked = self._book.asking()
         rows = self._pages(Op.GET_POSITIONS, lambda page: page.positions)
-        self._book.saw_positions(rows)
+        self._book.saw_positions(rows, asked)
         found = [read(Position, row, self._to_user) for row in rows]
         return [p for p in found if symbol is None or p.symbol == symbol]
 
@@ -212,8 +213,9 @@ class Questions(ABC):
     def _sync(self) -> SyncReply:
         self._check()
         body = Query(symbol="", since=0, until=0, first=0, count=0)
+        asked = self._book.asking()
         reply = self._link.ask(Op.SYNC_ALL, body, SyncReply, QUERY_S)
-        self._book.saw_positions(reply.positions)
+        self._book.saw_positions(reply.positions, asked)
         self._book.saw_orders(reply.orders)
         self._saw(reply.quotes)
         return reply

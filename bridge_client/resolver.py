@@ -192,7 +192,6 @@ class Resolver:
             return
         first = not order.settled.is_set()
         order.told = now
-        order.settled.set()
         self.store(order)
         if order.over:
             with self._wake:
@@ -200,6 +199,7 @@ class Resolver:
             self._driver.release(order)
         if first or order.over:
             self.on_final(order)
+        order.settled.set()  # after the book has it: until then it counts as in flight
 
     def flush(self) -> None:
         """Write outcomes and the newest log head; on a full disk they wait."""
