@@ -149,13 +149,14 @@ def _story(
     records = [NumberedRecord(n, r) for n, r in (shown.records if shown else ())]
     mine = [one for one in records if one.record.rid == view.rid]
     claim, segment = proof.order, proof.record
+    asked = (view.op, view.type, view.requested_volume, view.symbol)
     out = ctx.out
     out.fields(
         [
             ("order", claim.client_order_id),
             ("rid", claim.rid),
             ("account", f"{claim.account} {claim.mode}"),
-            ("asked", f"{view.op} {view.type} {view.requested_volume} {view.symbol}".strip()),
+            ("asked", " ".join(word for word in asked if word and word != "0")),
             ("signed by", f"{claim.kid}, req-hash {proof.req_hash[:16]}" if proof.req_hash else ""),
             ("outcome", outcome_of(view)),
             ("evidence", view.evidence),
