@@ -165,6 +165,7 @@ def test_with_the_server_away_it_is_partial_and_says_so(
     assert any("alone" in note for note in told["notes"])
 
 
+@pytest.mark.long
 def test_a_record_that_was_edited_is_found_and_ends_with_1(report: Report, tmp_path: Path) -> None:
     with LivedDay(tmp_path) as one:
         one.stop()

@@ -162,7 +162,7 @@ def test_every_single_thing_in_the_file_is_covered_by_a_check_under_the_key() ->
 
 
 @pytest.mark.long
-@settings(max_examples=2000)
+@settings(max_examples=1000)
 @given(st.sampled_from(_CHECKED), st.integers(0, 4000), st.integers(0, 200))
 def test_whoever_changes_anything_and_the_digest_with_it_is_found_by_the_key(
     path: Path, at: int, by: int
