@@ -75,7 +75,8 @@ class Admission:
             for o in self._live()
             if o is not but
             and o.life is not None
-            and not o.over
+            # Until it is settled the book does not count it yet.
+            and not (o.over and o.settled.is_set())
             and o.op == Op.OPEN
             and o.symbol == intent.symbol
             and "_" not in o.first.type

@@ -297,10 +297,10 @@ class Connector(Following):
             seen = self._seen(ref, ticket, pending=pending, op=op)
         except TransportError as error:
             refusal = Refusal(ReasonCode.NO_CONNECTION, value=error.detail)
-            return self._result(refused(refusal, view))
+            return self._result(desk.refuse(refusal, view))
         if seen is None:
             refusal = Refusal(ReasonCode.TICKET_UNKNOWN, value=str(ticket))
-            return self._result(refused(refusal, view))
+            return self._result(desk.refuse(refusal, view))
         on = Ticketed(
             client=self.client, ticket=ticket, symbol=seen.symbol, client_order_id=client_order_id
         )

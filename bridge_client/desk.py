@@ -124,7 +124,7 @@ class Desk:
             self._drop(order)
             raise
         if refusal is not None:
-            order.refused = refused(refusal, order.first)
+            order.refused = self.refuse(refusal, order.first)
             self._drop(order)
             if draft.client_order_id and self._link.greeted:
                 # Our disk may have been lost since: then this id has an order already.
@@ -214,6 +214,7 @@ class Desk:
             deadline_ms=token.deadline_ms,
             sent_ms=now.wall_ms,
             view=view,
+            quote=self._book.quoted(order.symbol),
         )
         try:
             self._journal.intend(row)
@@ -225,6 +226,12 @@ class Desk:
             return Refusal(ReasonCode.JOURNAL_FATAL, value=error.code)
         order.begin(exchange, life, epoch)
         return None
+
+    def refuse(self, refusal: Refusal, view: OrderView) -> OrderView:
+        """Return the view of an order that this connector refuses, and count it."""
+        view = refused(refusal, view)
+        self.resolver.refused(view)
+        return view
 
     def _deadline(self, exchange: Exchange, now: Now) -> Deadline:
         # In the server's time, carried on our monotonic clock: iat may be in either clock.

@@ -54,6 +54,7 @@ class Sources(NamedTuple):
     sync: Callable[[str], tuple[Resync, list[StreamPoint]]]
     outcome: Callable[[str], OrderResult | None]
     closed: Callable[[EventFeed], None]
+    saw_quote: Callable[[str, str, str], None] = lambda _symbol, _bid, _ask: None
 
 
 class EventFeed(Iterator["Fact | None"]):
@@ -203,6 +204,7 @@ class EventFeed(Iterator["Fact | None"]):
                 self._wonder(body.rid)
             return
         if body.type == "tick":
+            self._from.saw_quote(body.symbol, body.bid, body.ask)
             if body.symbol in self._from.wanted:
                 self._out.append(tick_of(body, self._from.symbols, verdict.missed))
         elif body.type == "order_final":

@@ -243,6 +243,7 @@ class Following(Opened):
             sync=self._resync,
             outcome=self._outcome,
             closed=self._forget_feed,
+            saw_quote=self._book.saw_quote,
         )
         feed = EventFeed(self._link.transport.subscriber(topics), sources, timeout)
         with self._feeds_lock:

@@ -8,9 +8,9 @@ that the order may have run, and is asked about for as long as it takes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.replies import OrderView, decode_reply, encode_reply
 from bridge_core.protocol.signing import Frames
 
-__all__ = ["ConnectorJournal", "Row"]
+__all__ = ["ConnectorJournal", "Quoted", "Refused", "Row", "Said"]
 
 SCHEMA: Final = 1
 _PAIRS_KEPT: Final = 256
@@ -40,6 +40,19 @@ _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS latches (
         name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, detail TEXT NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # Added later, beside the tables of schema 1 and never read by an older version: a file that
+    # either version has written can be opened by the other, so the schema's number stays.
+    """CREATE TABLE IF NOT EXISTS words (
+        rid TEXT PRIMARY KEY, asked_token BLOB NOT NULL, asked_body BLOB NOT NULL,
+        reply_token BLOB NOT NULL, reply_body BLOB NOT NULL, heard_ms INTEGER NOT NULL)
+        WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS quotes (
+        rid TEXT PRIMARY KEY, bid TEXT NOT NULL, ask TEXT NOT NULL, age_ms INTEGER NOT NULL)
+        WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS refusals (
+        day INTEGER NOT NULL, op TEXT NOT NULL, symbol TEXT NOT NULL, code TEXT NOT NULL,
+        bound TEXT NOT NULL, count INTEGER NOT NULL,
+        PRIMARY KEY (day, op, symbol, code, bound)) WITHOUT ROWID""",
 )
 _COLUMNS: Final = (
     "rid, client_order_id, op, symbol, ticket, fields, token, body, inc, iat, deadline_ms, "
@@ -54,11 +67,19 @@ _BY_ID: Final = _SELECT + " WHERE client_order_id = ?"
 _BY_RID: Final = _SELECT + " WHERE rid = ?"
 
 
+class Quoted(NamedTuple):
+    """The quote that this side had seen last when it signed, and how old it was (ms)."""
+
+    bid: str
+    ask: str
+    age_ms: int
+
+
 class Row(Struct, frozen=True, kw_only=True):
     """One order of this client.
 
     `fields` is what the caller asked for, `over` that nothing is left to ask; `frames` are empty
-    for an order adopted from the server after a lost disk.
+    for an order adopted from the server after a lost disk. `quote` is written and not read back.
     """
 
     rid: str
@@ -75,6 +96,7 @@ class Row(Struct, frozen=True, kw_only=True):
     view: OrderView
     ended_ms: int = 0
     over: bool = False
+    quote: Quoted | None = None
 
     def values(self) -> tuple[object, ...]:
         """Return the columns in their order."""
@@ -83,6 +105,27 @@ class Row(Struct, frozen=True, kw_only=True):
             self.frames.token, self.frames.body, self.inc, self.iat, self.deadline_ms,
             self.sent_ms, self.ended_ms, int(self.over), encode_reply(self.view),
         )  # fmt: skip
+
+
+class Said(NamedTuple):
+    """The exact bytes that ended an order: the reply, and the question it answers.
+
+    `asked` is empty when the reply answers the order itself; `heard_ms` is UTC ms here.
+    """
+
+    asked: Frames
+    reply: Frames
+    heard_ms: int
+
+
+class Refused(NamedTuple):
+    """What this connector refused, nothing having been signed: one key of a count."""
+
+    day: int
+    op: str
+    symbol: str
+    code: str
+    bound: str
 
 
 class ConnectorJournal:
@@ -123,13 +166,15 @@ class ConnectorJournal:
     # --- orders ---------------------------------------------------------------------------
 
     def intend(self, row: Row) -> None:
-        """Make the order durable before it leaves.
+        """Make the order durable before it leaves, with the quote it was signed on, if any.
 
         Raises:
             JournalFull, JournalFatal: it is not; nothing may be sent.
         """
         with self._guard, transaction(self._conn):
             self._conn.execute(_INSERT, row.values())
+            if row.quote is not None:
+                self._conn.execute("INSERT INTO quotes VALUES (?,?,?,?)", (row.rid, *row.quote))
 
     def adopt(self, replaced_rid: str, row: Row) -> None:
         """Let the server's order take the place of the copy it refused as a duplicate."""
@@ -158,18 +203,38 @@ class ConnectorJournal:
         return taken
 
     def outcomes(
-        self, views: Iterable[tuple[OrderView, bool]], now_ms: int, pair: Head | None = None
+        self,
+        views: Iterable[tuple[OrderView, bool]],
+        now_ms: int,
+        pair: Head | None = None,
+        said: Mapping[str, Said] | None = None,
     ) -> None:
-        """Store what became of orders, (view, nothing left to ask), and the newest log head."""
+        """Store what became of orders, (view, nothing left to ask), and the newest log head.
+
+        `said` has the replies that ended them, by rid.
+        """
         rows = [(encode_reply(v), int(over), now_ms, v.rid) for v, over in views]
+        words = [(rid, *one.asked, *one.reply, one.heard_ms) for rid, one in (said or {}).items()]
         if not rows and pair is None:
             return
         with self._guard, transaction(self._conn):
             self._conn.executemany(
                 "UPDATE orders SET view = ?, over = ?, ended_ms = ? WHERE rid = ?", rows
             )
+            self._conn.executemany("INSERT OR REPLACE INTO words VALUES (?,?,?,?,?,?)", words)
             if pair is not None:
                 self._keep(pair, now_ms, "")
+
+    def count_refusals(self, counts: Mapping[Refused, int]) -> None:
+        """Add to the counts of what this connector refused unsigned."""
+        if not counts:
+            return
+        with self._guard, transaction(self._conn):
+            self._conn.executemany(
+                "INSERT INTO refusals VALUES (?,?,?,?,?,?) ON CONFLICT (day, op, symbol, code, "
+                "bound) DO UPDATE SET count = count + excluded.count",
+                [(*key, count) for key, count in counts.items()],
+            )
 
     def by_client_order_id(self, client_order_id: str) -> Row | None:
         """Return the order that has this id, for ever."""

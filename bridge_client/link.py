@@ -48,14 +48,15 @@ def read_clocks() -> Now:
 class Outcome(NamedTuple):
     """What came of one question.
 
-    The verified answer, or None; whether any copy may have left; and the round trip of the copy
-    that was answered (ms).
+    The verified answer, or None; whether any copy may have left; the round trip of the copy that
+    was answered (ms), and the reply's exact bytes.
     """
 
     answer: Answer | None
     exchange: Exchange | None
     left: bool
     ms: float = 0.0
+    reply: Frames = Frames(b"", b"")
 
 
 class Link:
@@ -228,7 +229,7 @@ class Link:
                         answer = self.accept(frames, one)
                         if answer is not None:
                             ms = (time.perf_counter() - at) * 1000
-                            return Outcome(answer, one, left=True, ms=ms)
+                            return Outcome(answer, one, left=True, ms=ms, reply=frames)
                 if self.transport.epoch != epoch:
                     epoch, next_send = self.transport.epoch, 0.0
             return Outcome(None, exchange, left=left > 0)

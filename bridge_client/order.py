@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
+from bridge_client.journal import Said
 from bridge_client.life import Do, OrderLife
 from bridge_client.link import Link
 from bridge_client.mailbox import Mailbox
@@ -44,6 +45,7 @@ class Order:
         self.recovered = False
         self.may_fence = True
         self.told: tuple[str, bool] = ("", False)
+        self.said: Said | None = None
         self.settled = threading.Event()
 
     @property
@@ -143,12 +145,17 @@ class Driver:
         rid = rid_of(frames)
         exchange = order.exchange if rid == order.exchange.rid else order.questions.get(rid)
         answer = self._link.accept(frames, exchange) if exchange is not None else None
-        if answer is None or order.life is None:
+        if exchange is None or answer is None or order.life is None:
             return
+        before = order.view
         try:
             self._learn(order, order.life, answer)
         except RemoteProtocolError:
             self._link.session.rejected += 1
+            return
+        if order.view.final and order.view is not before:
+            asked = Frames(b"", b"") if exchange is order.exchange else exchange.frames
+            order.said = Said(asked, frames, self._link.clocks().wall_ms)
 
     def _learn(self, order: Order, life: OrderLife, answer: Answer) -> None:
         session, now, exchange = self._link.session, self._link.clocks(), order.exchange

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -18,7 +18,9 @@ from bridge_client.book import Book
 from bridge_client.drafts import milliseconds
 from bridge_client.facts import moment, number, read
 from bridge_client.happenings import Resync
+from bridge_client.journal import Said
 from bridge_client.link import Link, Outcome, refusal_of
+from bridge_client.session import Answer
 from bridge_client.settings import ConnectorSettings
 from bridge_client.transport import HOP
 from bridge_client.views import (
@@ -42,7 +44,7 @@ from bridge_core.protocol.errors import BridgeError, RemoteProtocolError, Transp
 from bridge_core.protocol.messages import Query, Request, Resume, Settle, Stop
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import HelloReply, Page, StateReply, SyncReply, decode_reply
-from bridge_core.protocol.views import AccountView, CauseView, StreamPoint
+from bridge_core.protocol.views import AccountView, CauseView, QuoteView, StreamPoint
 
 __all__ = ["QUERY_S", "Questions"]
 
@@ -97,6 +99,24 @@ class Questions(ABC):
         self._check()
         return self._link.ask(op, body, kind, QUERY_S if timeout is None else timeout)
 
+    def witnessed(self, op: Op, body: Request) -> tuple[Answer, Said]:
+        """Return a question's verified answer with the exact bytes of both, as evidence.
+
+        For tools. A refusal is an answer too.
+
+        Raises:
+            TransportError: no authenticated connection, or no answer in time.
+        """
+        self._check()
+        until = time.monotonic() + QUERY_S
+        if not self._link.ready(until):
+            raise TransportError("NO_CONNECTION", f"hop={HOP} why={self._link.why!r}")
+        outcome = self._link.exchange(op, lambda: body, until)
+        if outcome.answer is None or outcome.exchange is None:
+            raise TransportError("NO_ANSWER", f"hop={HOP} op={op}")
+        now_ms = self._link.clocks().wall_ms
+        return outcome.answer, Said(outcome.exchange.frames, outcome.reply, now_ms)
+
     @property
     def hello(self) -> HelloReply | None:
         """What the server said of itself, None before the first HELLO."""
@@ -123,8 +143,9 @@ class Questions(ABC):
 
     def get_positions(self, symbol: str | None = None) -> list[Position]:
         """Return the open positions, of one symbol or of all."""
+        asked = self._book.asking()
         rows = self._pages(Op.GET_POSITIONS, lambda page: page.positions)
-        self._book.saw_positions(rows)
+        self._book.saw_positions(rows, asked)
         found = [read(Position, row, self._to_user) for row in rows]
         return [p for p in found if symbol is None or p.symbol == symbol]
 
@@ -160,7 +181,12 @@ class Questions(ABC):
         page = self._ask(Op.GET_QUOTE, symbol=self._to_broker(symbol))
         if not page.quotes:
             raise BridgeError(ReasonCode.NO_QUOTE, f"symbol={symbol}")
+        self._saw(page.quotes)
         return read(Quote, page.quotes[0], self._to_user)
+
+    def _saw(self, quotes: Iterable[QuoteView]) -> None:
+        for one in quotes:
+            self._book.saw_quote(one.symbol, one.bid, one.ask)
 
     def get_symbol(self, symbol: str) -> Symbol:
         """Return a symbol's grids."""
@@ -187,9 +213,11 @@ class Questions(ABC):
     def _sync(self) -> SyncReply:
         self._check()
         body = Query(symbol="", since=0, until=0, first=0, count=0)
+        asked = self._book.asking()
         reply = self._link.ask(Op.SYNC_ALL, body, SyncReply, QUERY_S)
-        self._book.saw_positions(reply.positions)
+        self._book.saw_positions(reply.positions, asked)
         self._book.saw_orders(reply.orders)
+        self._saw(reply.quotes)
         return reply
 
     def sync_all(self) -> Sync:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
-from bridge_client.journal import ConnectorJournal
+from bridge_client.journal import ConnectorJournal, Refused
 from bridge_client.link import Link
 from bridge_client.mailbox import Mailbox
 from bridge_client.order import Driver, Order, rid_of
@@ -21,7 +21,7 @@ from bridge_core.protocol.chain import Head
 from bridge_core.protocol.errors import BridgeError
 from bridge_core.protocol.messages import GetRange
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import LogPage
+from bridge_core.protocol.replies import LogPage, OrderView
 
 __all__ = ["Resolver"]
 
@@ -30,6 +30,7 @@ _WITNESS_WAIT_S: Final = 1.0
 _WITNESS_PAGES: Final = 10
 _RETRY_S: Final = 0.5
 _IDLE_S: Final = 5.0
+_DAY_MS: Final = 86_400_000
 # Outcomes are written a moment later, many in one commit: at once they would take the disk and
 # the interpreter from the caller who has just been answered. Until then the row says "ask".
 _BATCH_S: Final = 0.03
@@ -46,6 +47,7 @@ class Resolver:
         self._wake = threading.Condition()
         self._open: dict[str, Order] = {}
         self._done: deque[Order] = deque()
+        self._refused: Counter[Refused] = Counter()
         self._closing = False
         self._failed = False
         self._flush_due = 0.0
@@ -88,6 +90,15 @@ class Resolver:
             self._flush_due = time.monotonic() + _BATCH_S
             with self._wake:
                 self._wake.notify()
+
+    def refused(self, view: OrderView) -> None:
+        """Count a refusal of this connector's own; written with the next outcomes, or at the end.
+
+        A count only: nothing was signed, and a strategy that runs wild must not wait for the disk.
+        """
+        day = self._link.clocks().wall_ms // _DAY_MS
+        with self._wake:
+            self._refused[Refused(day, view.op, view.symbol, view.code, view.limit)] += 1
 
     def nudge(self, rid: str) -> None:
         """Ask about an order at once, if it is ours to ask."""
@@ -181,7 +192,6 @@ class Resolver:
             return
         first = not order.settled.is_set()
         order.told = now
-        order.settled.set()
         self.store(order)
         if order.over:
             with self._wake:
@@ -189,6 +199,7 @@ class Resolver:
             self._driver.release(order)
         if first or order.over:
             self.on_final(order)
+        order.settled.set()  # after the book has it: until then it counts as in flight
 
     def flush(self) -> None:
         """Write outcomes and the newest log head; on a full disk they wait."""
@@ -196,7 +207,8 @@ class Resolver:
         now_ms = self._link.clocks().wall_ms
         try:
             pair = self._new_pair()
-            self._journal.outcomes(((o.view, o.over) for o in batch), now_ms, pair)
+            said = {o.view.rid: o.said for o in batch if o.said is not None}
+            self._journal.outcomes(((o.view, o.over) for o in batch), now_ms, pair, said)
             self._kept = pair or self._kept
             self._keep_fork(now_ms)
         except (JournalFull, JournalBusy):
@@ -207,6 +219,17 @@ class Resolver:
         for order in batch:
             if order.over:
                 self.on_stored(order)
+        self._flush_counts()
+
+    def _flush_counts(self) -> None:
+        # Statistics: a disk that does not take them must not change how anything ends.
+        with self._wake:
+            counts, self._refused = self._refused, Counter()
+        try:
+            self._journal.count_refusals(counts)
+        except BridgeError:
+            with self._wake:
+                self._refused += counts
 
     def _new_pair(self) -> Head | None:
         top = self._link.session.witness.top

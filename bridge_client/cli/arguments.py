@@ -10,15 +10,15 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple, get_args
 
 from bridge_core.protocol import limits
 from bridge_core.protocol.messages import DECIMAL_PATTERN, OrderType
 
 __all__ = [
-    "Arg", "arg", "comment_text", "count", "decimal_text", "moment_ms", "nearest", "order_id",
-    "order_type", "points", "port", "reason_text", "seconds", "ticket",
+    "Arg", "arg", "comment_text", "count", "day_of", "decimal_text", "moment_ms", "nearest",
+    "order_id", "order_type", "points", "port", "reason_text", "seconds", "ticket",
 ]  # fmt: skip
 
 
@@ -106,6 +106,14 @@ def moment_ms(text: str) -> int:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return int(at.timestamp() * 1000)
+
+
+def day_of(text: str) -> date:
+    """Return a day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise _bad(f"{text!r} is not a day: write it like 2030-01-31") from error
 
 
 def reason_text(text: str) -> str:

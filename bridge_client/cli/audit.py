@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from bridge_client.cli.asking import log_size, read_records, walk
 from bridge_client.cli.confirm import confirm
-from bridge_client.cli.exits import Exit
+from bridge_client.cli.exits import Exit, UsageError
 from bridge_client.cli.journals import Remembered, clients_of, remembered
 from bridge_client.cli.output import Answer, moment
 from bridge_client.cli.places import place_of, querying
+from bridge_client.cli.proof import order, verify_file
 from bridge_client.cli.stopping import operator_place, show_state
 from bridge_client.connector import Connector
 from bridge_core.protocol.codes import Status
@@ -23,7 +24,11 @@ __all__ = ["accept", "show", "verdict", "verify"]
 
 
 def show(ctx: Context) -> Answer:
-    """Print records of the server's log, oldest first."""
+    """Print records of the server's log, oldest first; with an ORDER that order's story."""
+    if ctx.args.order:
+        return order(ctx)
+    if ctx.args.proof or ctx.args.out or ctx.args.offline or ctx.args.ledger:
+        raise UsageError("--proof, --out, --ledger and --offline are about one order: name ORDER")
     count = ctx.args.count
     with querying(ctx) as bridge:
         first = ctx.args.first or max(1, log_size(bridge) - count + 1)
@@ -69,7 +74,11 @@ def verdict(bridge: Connector, memories: list[Remembered]) -> tuple[Head, list[s
 
 
 def verify(ctx: Context) -> Answer:
-    """Pull the record, recompute the chain, compare with every remembered head."""
+    """Pull the record, recompute the chain, compare with every remembered head; or check FILE."""
+    if ctx.args.file:
+        return verify_file(ctx)
+    if ctx.args.keys:
+        raise UsageError("--keys checks a proof: name its FILE; for the record use --config")
     place = place_of(ctx.args)
     memories = remembered(place.state)
     with querying(ctx, place) as bridge:

@@ -13,6 +13,7 @@ from bridge_client.cli.arguments import (
     arg,
     comment_text,
     count,
+    day_of,
     decimal_text,
     moment_ms,
     order_id,
@@ -203,12 +204,30 @@ COMMANDS: Final[tuple[Command, ...]] = (
 
     Command("trace", _RECORD, "one order's life through every hop, with evidence",
             "trace:run", (_ORDER,)),
-    Command("audit show", _RECORD, "print the server's record", "audit:show", (
+    Command("report", _RECORD, "one day: outcomes, refusals, slippage, latency, limits, the record",
+            "report:run", (
+        arg("--day", type=day_of, nargs="?", metavar="YYYY-MM-DD", help="a UTC day (today)"),
+    ), "ztb report --day 2026-11-26 --json"),
+    Command("audit show", _RECORD, "print the server's record, or one order's evidence",
+            "audit:show", (
+        arg("order", type=order_id, metavar="ORDER", nargs="?",
+            help="client_order_id or rid: this order's story"),
         arg("--count", type=count, default=20, metavar="N", help="how many records (20)"),
         arg("--first", type=count, metavar="N", help="from this record on (the last ones)"),
-    )),
-    Command("audit verify", _RECORD, "recompute the server's record against the remembered head",
-            "audit:verify"),
+        arg("--proof", action="store_true",
+            help="write request, reply, evidence and chain position as one file"),
+        arg("--out", metavar="FILE", help="that file's name (ORDER.proof.json here)"),
+        arg("--ledger", metavar="FILE",
+            help="a paper account's ledger.jsonl (the one beside the connector's folder)"),
+        arg("--offline", action="store_true", help="ask no server: what this machine kept"),
+    ), "ztb audit show atlas-17 --proof"),
+    Command("audit verify", _RECORD,
+            "recompute the server's record, or check a proof file offline", "audit:verify", (
+        arg("file", metavar="FILE", nargs="?",
+            help="a proof: nobody is asked (without: the server's record)"),
+        arg("--keys", metavar="DIR",
+            help="a connector's folder whose bundle checks a proof's MACs; --config does too"),
+    ), "ztb audit verify atlas-17.proof.json --keys atlas/connector"),
     Command("audit accept", _RECORD, "accept a forked record, with the operator's key",
             "audit:accept", (_OPERATOR, _REASON, _YES)),
 )  # fmt: skip

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bridge_client.cli.main import Context
     from bridge_core.protocol.replies import OrderView
 
-__all__ = ["Step", "run", "steps_of"]
+__all__ = ["Step", "outcome_of", "run", "steps_of"]
 
 
 class Step(NamedTuple):
@@ -53,11 +53,12 @@ def _local_steps(row: LocalOrder) -> list[Step]:
         steps.append(_step(row.iat, "connector", dead, where))
     steps.append(_step(row.sent_ms, "connector", "written down, then sent", where))
     if row.over and row.ended_ms:
-        steps.append(_step(row.ended_ms, "connector", f"knows: {_outcome(row.view)}", where))
+        steps.append(_step(row.ended_ms, "connector", f"knows: {outcome_of(row.view)}", where))
     return steps
 
 
-def _outcome(view: OrderView) -> str:
+def outcome_of(view: OrderView) -> str:
+    """Return an order's outcome in one line: status, code, who said so."""
     code = "" if view.code in ("", ReasonCode.NONE) else f" {view.code}"
     return f"{view.status}{code}{f' by {view.by}' if view.by else ''}"
 
@@ -148,7 +149,7 @@ def _tell(
             ("order", known.client_order_id),
             ("rid", known.rid),
             ("asked", f"{known.op} {known.type} {known.symbol}".strip()),
-            ("outcome", _outcome(known)),
+            ("outcome", outcome_of(known)),
             ("evidence", known.evidence),
             ("life", known.life),
         ]

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from bridge_client import Connector, OrderResult, Status, TransportError
+from bridge_client.book import Book
 from bridge_client.mailbox import Mailbox
 from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import OrderView
 from tests.support.fake_server import Delay, FakeServer, Kit, make_kit
 
 
@@ -81,6 +83,40 @@ def test_two_threads_with_one_id_make_one_order_and_both_get_its_result(
     assert [r.status for r in results] == ["FILLED"] * 4
     assert len({r.rid for r in results}) == 1
     assert len(server.executed) == 1
+
+
+def test_a_fill_counts_against_max_positions_until_the_book_has_it(
+    server: FakeServer, bridge: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge.get_positions()
+    known, go_on = threading.Event(), threading.Event()
+    taken = bridge._book.outcome
+
+    def slowly(view: OrderView) -> None:
+        known.set()
+        go_on.wait(5)
+        taken(view)
+
+    monkeypatch.setattr(bridge._book, "outcome", slowly)
+    first = threading.Thread(target=lambda: bridge.buy("GBPUSD", 0.01))
+    first.start()
+    assert known.wait(5)  # it is filled, and neither in flight nor in the book
+    second = bridge.buy("GBPUSD", 0.01, wait=2)
+    go_on.set()
+    first.join(20)
+    assert (second.status, second.code) == ("DENIED", "MAX_POSITIONS")
+    assert len(server.executed) == 1
+
+
+def test_a_list_of_positions_from_before_a_fill_does_not_hide_the_fill() -> None:
+    book = Book()
+    book.saw_positions([], book.asking())
+    asked = book.asking()
+    book.outcome(OrderView(rid="a" * 32, op="OPEN", status="FILLED", symbol="EURUSD", ticket=1))
+    book.saw_positions([], asked)  # the server answered before the fill, we heard it after
+    assert book.positions("EURUSD") == 1
+    book.saw_positions([], book.asking())  # asked after it: closed since
+    assert book.positions("EURUSD") == 0
 
 
 def test_max_positions_holds_between_threads(server: FakeServer, bridge: Connector) -> None:
