@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge_client.journal import Row
+from bridge_client.life import Do
+from bridge_client.link import Link
+from bridge_client.recall import resumed
 from bridge_client.session import Exchange, Identity, Session
 from bridge_client.witness import Now
 from bridge_core.protocol import messages as m
 from bridge_core.protocol.errors import LocalProtocolError, RemoteProtocolError
 from bridge_core.protocol.keys import KeySet, Mode, derive_set, purposes
 from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, Scope, granted
-from bridge_core.protocol.replies import HelloReply, OrderView, StateReply, encode_reply
+from bridge_core.protocol.replies import (
+    HelloReply,
+    OrderView,
+    StateReply,
+    StatusReply,
+    encode_reply,
+)
 from bridge_core.protocol.signing import Frames, sign_reply
 from bridge_core.protocol.token import NO_INCARNATION, ReplyToken
 from bridge_core.protocol.views import AccountIdentity
@@ -184,8 +195,6 @@ def test_on_ea_accounts_orders_carry_the_eas_mac_and_questions_do_not() -> None:
 
 
 def test_a_get_status_about_another_order_says_nothing_about_this_one() -> None:
-    from bridge_core.protocol.replies import StatusReply
-
     one = session()
     order = one.sign(Op.OPEN, _body(Op.OPEN), "c" * 32, NOW)
     question = one.sign(Op.GET_STATUS, m.GetStatus(rid="c" * 32, client_order_id=""), "a" * 32, NOW)
@@ -198,3 +207,51 @@ def test_a_get_status_about_another_order_says_nothing_about_this_one() -> None:
     answer = one.accept(refused, question, NOW)
     assert answer is not None
     assert one.subject_view(answer, order) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "evidence", "forked", "told"),
+    [
+        (Op.MODIFY, "ABSENT", True, ("UNKNOWN", "LOG_FORK")),
+        (Op.CANCEL, "ABSENT", True, ("UNKNOWN", "LOG_FORK")),
+        (Op.FLATTEN, "ABSENT", True, ("UNKNOWN", "LOG_FORK")),
+        (Op.MODIFY, "ABSENT", False, ("DENIED", "FENCED")),
+        (Op.MODIFY, "SERVER", True, ("DENIED", "FENCED")),
+        (Op.OPEN, "ABSENT", True, ("DENIED", "FENCED")),  # its tag was looked for at the broker
+    ],
+)
+def test_a_record_set_back_denies_nothing_that_leaves_no_tag_at_the_broker(
+    op: Op, evidence: str, forked: bool, told: tuple[str, str]
+) -> None:
+    one = session()
+    one.fork_latched = forked
+    order = one.sign(op, _body(op), "c" * 32, NOW)
+    question = one.sign(Op.GET_STATUS, m.GetStatus(rid="c" * 32, client_order_id=""), "a" * 32, NOW)
+    said = OrderView(
+        rid="c" * 32, op="OPEN", status="DENIED", code="FENCED", evidence=evidence, final=True
+    )
+    answer = one.accept(reply(question, encode_reply(StatusReply(order=said))), question, NOW)
+    assert answer is not None
+    view = one.subject_view(answer, order)
+    assert view is not None
+    assert (view.status, view.code) == told
+    assert view.final is (told[0] == "DENIED")
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+def test_a_resumed_order_expires_by_this_machines_clock_wherever_the_servers_stands(
+    hours: int,
+) -> None:
+    one = session()
+    exchange = one.sign(Op.CLOSE, _body(Op.CLOSE), "c" * 32, NOW, WALL + hours * 3_600_000)
+    row = Row(
+        rid=exchange.rid, client_order_id="x", op="CLOSE", symbol="EURUSD", ticket=1, fields="",
+        frames=exchange.frames, inc=INC, iat=exchange.token.iat,
+        deadline_ms=exchange.token.deadline_ms, sent_ms=WALL, view=OrderView(rid=exchange.rid),
+    )  # fmt: skip
+    for after_ms, do in ((exchange.token.ttl - 1, Do.ASK), (exchange.token.ttl, Do.FENCE)):
+        now = Now(WALL + after_ms, 1_000 + after_ms)
+        order = resumed(row, cast(Link, SimpleNamespace(clocks=lambda now=now: now)))
+        assert order.life is not None
+        order.life.never_seen()
+        assert order.life.next(now).do is do
