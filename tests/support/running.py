@@ -7,6 +7,7 @@ killed. Either way the sockets, the keys and the files are the product's own.
 from __future__ import annotations
 
 import atexit
+import getpass
 import os
 import shutil
 import signal
@@ -22,7 +23,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from bridge_core.host.clock import Clock
+from bridge_core.host.filelock import FileLock
 from bridge_core.host.sqlite import Reserve
+from bridge_core.protocol.errors import ConfigError
 from bridge_server.core.ports import Backend
 from bridge_server.settings import Overrides, load_settings
 from bridge_server.wiring import Server, build_server
@@ -36,7 +39,7 @@ __all__ = [
 ROOT: Final = Path(__file__).resolve().parents[2]
 _RUNNER: Final = Path(__file__).with_name("doomed_server.py")
 _START_S: Final = 15.0
-_taken: Final[set[int]] = set()
+_taken: Final[dict[int, FileLock]] = {}
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -57,12 +60,28 @@ def _is_free(port: int) -> bool:
         return True
 
 
+def _claim(port: int) -> bool:
+    # Between the look and the bind another test process may look too: a lock tells them apart.
+    folder = Path(tempfile.gettempdir()) / f"ztb-test-ports-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = FileLock(folder / str(port), "tests")
+    try:
+        lock.acquire()
+    except ConfigError:
+        return False
+    _taken[port] = lock
+    return True
+
+
 def free_port() -> int:
-    """Return P such that P, P+1 and P+2 are free, below the ports that clients are given."""
-    start = 10_000 + (os.getpid() * 37) % 15_000
+    """Return P such that P, P+1 and P+2 are free, below the ports that clients are given.
+
+    They are this process's until it ends.
+    """
+    start = (10_000 + (os.getpid() * 37) % 15_000) // 3 * 3
     for port in range(start, 32_000, 3):
-        if port not in _taken and all(_is_free(port + k) for k in range(3)):
-            _taken.add(port)
+        free = port not in _taken and all(_is_free(port + k) for k in range(3))
+        if free and _claim(port):
             return port
     raise AssertionError("no free ports")
 
