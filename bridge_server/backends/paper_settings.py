@@ -69,6 +69,7 @@ class PaperSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     login: Annotated[int, Meta(ge=1)] = 1
     broker_server: str = "ztb-paper"
     source_note: Annotated[str, Meta(max_length=100)] = ""
+    script: Annotated[str, Meta(max_length=200)] = ""
     symbols: dict[str, SymbolTerms] = {}
 
 
