@@ -10,7 +10,7 @@ import pytest
 
 from bridge_client.cli.output import Console
 from bridge_client.demo.acts import ACTS, Act, plan
-from bridge_client.demo.evidence import Promise, SignedRow, judge_all
+from bridge_client.evidence import Promise, SignedRow, judge_all
 from bridge_client.demo.options import draw
 from bridge_client.demo.prices import ecb_tape, file_tape
 from bridge_client.demo.recheck import RecordCheck
