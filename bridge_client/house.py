@@ -22,7 +22,7 @@ from bridge_client.transport import Dial
 from bridge_core.host.bundles import Bundle, load_bundle
 from bridge_core.protocol.errors import BridgeError, ConfigError
 
-__all__ = ["PaperHouse", "run_module"]
+__all__ = ["PaperHouse", "free_port", "make_account", "run_module"]
 
 _PORT_LOW, _PORT_HIGH = 15_000, 30_000  # below what systems give to outgoing connections
 _STOP_S: Final = 15.0
@@ -45,30 +45,34 @@ def run_module(*words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def make_account(out: Path, account: str, symbols: Sequence[str], max_volume: str) -> int:
+    """Make an account's folder in `out` with `ztb init`; return its request port.
+
+    Raises:
+        ConfigError: `ztb init` failed; says why.
+    """
+    named = [word for symbol in symbols for word in ("--symbol", symbol)]
+    words = ("bridge_client", "init", account, *named, "--out", str(out))
+    more = ("--max-volume", max_volume, "--port", str(free_port()), "--json")
+    code, said, talk = run_module(*words, *more)
+    if code:
+        raise ConfigError("INIT", f"`ztb init` failed: {talk.strip() or said.strip()}")
+    return int(json.loads(said)["port"])
+
+
 class PaperHouse:
-    """One account's folder and its server process."""
+    """One account's folder, as `ztb init` made it, and its server process."""
 
-    def __init__(self, out: Path, account: str, symbols: Sequence[str], max_volume: str) -> None:
-        """Make the account with `ztb init`.
-
-        Raises:
-            ConfigError: `ztb init` failed; says why.
-        """
-        self.account = account
-        self.folder = out / account
+    def __init__(self, folder: Path, port: int) -> None:
+        """Nothing is started yet; `port` is what server.toml says."""
+        self.folder = folder
+        self.port = port
         self.server_folder = self.folder / "server"
         self.server_toml = self.server_folder / "server.toml"
         self.connector_toml = self.folder / "connector" / "connector.toml"
         self.ledger = self.server_folder / "state" / "ledger.jsonl"
         self.server_journal = self.server_folder / "state" / "journal.db"
         self._process: subprocess.Popen[bytes] | None = None
-        named = [word for symbol in symbols for word in ("--symbol", symbol)]
-        words = ("bridge_client", "init", account, *named, "--out", str(out))
-        more = ("--max-volume", max_volume, "--port", str(_free_port()), "--json")
-        code, said, talk = run_module(*words, *more)
-        if code:
-            raise ConfigError("INIT", f"`ztb init` failed: {talk.strip() or said.strip()}")
-        self.port = int(json.loads(said)["port"])
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -106,6 +110,10 @@ class PaperHouse:
         """Whether the server process lives."""
         return self._process is not None and self._process.poll() is None
 
+    def said(self) -> list[str]:
+        """Return what the server processes of this account have said, by line."""
+        return (self.folder / "server.out").read_text("utf-8", "replace").splitlines()
+
     def alive(self) -> None:
         """Check that the server runs.
 
@@ -114,8 +122,7 @@ class PaperHouse:
         """
         if self._process is None or self._process.poll() is None:
             return
-        said = (self.folder / "server.out").read_text("utf-8", "replace").splitlines()
-        last = said[-1][-400:] if said else ""
+        last = "".join(self.said()[-1:])[-400:]
         raise BridgeError("SERVER_ENDED", f"exit={self._process.returncode} said={last!r}")
 
     def kill(self) -> int:
@@ -144,7 +151,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return P such that P, P+1 and P+2 are free on this machine.
+
+    Raises:
+        ConfigError: PORT: there are none.
+    """
     # Two at once should not meet; the start says so if they do.
     step = 3
     first = _PORT_LOW + time.monotonic_ns() % ((_PORT_HIGH - _PORT_LOW) // step) * step

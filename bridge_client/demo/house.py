@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge_client.demo.prices import SYMBOL, Tape
-from bridge_client.house import PaperHouse
+from bridge_client.house import PaperHouse, make_account
 from bridge_core.protocol.errors import ConfigError
 
 __all__ = ["ACCOUNT", "CLIENT", "CONNECTOR_LOTS", "SERVER_LOTS", "House"]
@@ -28,7 +28,8 @@ class House(PaperHouse):
         Raises:
             ConfigError: `ztb init` failed; says why.
         """
-        super().__init__(out, ACCOUNT, [SYMBOL], CONNECTOR_LOTS)
+        port = make_account(out, ACCOUNT, [SYMBOL], CONNECTOR_LOTS)
+        super().__init__(out / ACCOUNT, port)
         self.prices = self.server_folder / "prices.csv"
         self.connector_journal = self.folder / "connector" / "state" / f"{CLIENT}.db"
         feed = [

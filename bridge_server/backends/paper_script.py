@@ -6,7 +6,8 @@ grows by one JSON object a line, read before each order and between them:
     {"do":"hang","seconds":5}      the next order stays at the broker so long; prices stand still
     {"do":"release"}               ends a hang, and any that has not begun
     {"do":"reject","code":"NO_MONEY"}    the next order is refused with a broker's code
-    {"do":"lose","executed":true}        the next order's answer is lost, and the order too if false
+    {"do":"lose","executed":true,"seconds":1}    the next order's answer is lost, and the order too
+                                   if false; the broker's records are away so long as well
     {"do":"partial","volume":"0.01"}     the next market OPEN or CLOSE is dealt so many lots of it
 
 What is said of each line goes to the file's name plus `.taken`, so that a test can wait for it:
@@ -46,6 +47,7 @@ from bridge_server.core.ports import (
     Lost,
     Outcome,
     Rejected,
+    Scan,
     Submission,
 )
 
@@ -53,7 +55,8 @@ __all__ = ["ScriptedPaper"]
 
 _PUMP_MS: Final = 2  # a test waits for each of its prices
 _SLICE_S: Final = 0.01
-_HANG_S_MAX: Final = 60
+_SECONDS_MAX: Final = 60
+_Seconds = Annotated[float, Meta(ge=0, le=_SECONDS_MAX)]
 _NO_ANSWER: Final = "scripted: the broker's answer was lost"
 _Body = Open | Close | Modify | Cancel
 
@@ -63,7 +66,7 @@ class _Line(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fi
 
 
 class _Hang(_Line, frozen=True, tag="hang"):
-    seconds: Annotated[float, Meta(ge=0, le=_HANG_S_MAX)]
+    seconds: _Seconds
 
 
 class _Release(_Line, frozen=True, tag="release"):
@@ -81,6 +84,7 @@ class _Reject(_Line, frozen=True, tag="reject"):
 
 class _Lose(_Line, frozen=True, tag="lose"):
     executed: bool
+    seconds: _Seconds = 0
 
 
 class _Partial(_Line, frozen=True, tag="partial"):
@@ -227,6 +231,7 @@ class ScriptedPaper(PaperBackend):
         self.pump_interval_ms = min(self.pump_interval_ms, _PUMP_MS)
         self._path = base / settings.script
         self._met: list[_Fate] = []
+        self._blind_until = 0.0
 
     def start(self) -> Identity:
         """Open the account and the script.
@@ -248,9 +253,18 @@ class ScriptedPaper(PaperBackend):
         self._script.read()
         self._met.clear()
         outcome = super().execute(submission)
-        if self._loses() and isinstance(outcome, Executed | Rejected):
-            return Lost(cause=_NO_ANSWER)
-        return outcome
+        loses = self._loses()
+        if loses is None:
+            return outcome
+        self._blind_until = time.monotonic() + loses.seconds
+        return Lost(cause=_NO_ANSWER) if isinstance(outcome, Executed | Rejected) else outcome
+
+    def scan(self, since_wall_ms: int) -> Scan:
+        """Return the broker's records; incomplete and empty while they are away."""
+        if time.monotonic() < self._blind_until:
+            now = self._clock.wall_ms()
+            return Scan(since_wall_ms=since_wall_ms, taken_wall_ms=now, complete=False)
+        return super().scan(since_wall_ms)
 
     def _loses(self) -> _Lose | None:
         return next((fate for fate in self._met if isinstance(fate, _Lose)), None)

@@ -134,8 +134,20 @@ def test_a_lost_order_leaves_no_trace_but_the_broker_s_shrug(world: Scripted) ->
     assert isinstance(world.do(open_order()), Lost)
     scan = world.backend.scan(0)
     assert scan.complete
-    assert not (scan.positions or scan.deals)
+    assert (scan.positions, scan.deals) == ((), ())
     assert read_ledger(world.folder / "ledger.jsonl")[-1].result == {"outcome": "LOST"}
+
+
+def test_the_broker_s_records_can_be_away_as_well_and_then_absence_counts_for_nothing(
+    world: Scripted,
+) -> None:
+    world.say(do="lose", executed=True, seconds=0.2)
+    assert isinstance(world.do(open_order()), Lost)
+    scan = world.backend.scan(0)
+    assert (scan.complete, scan.deals, scan.positions) == (False, (), ())
+    time.sleep(0.2)
+    scan = world.backend.scan(0)
+    assert (scan.complete, len(scan.deals)) == (True, 1)
 
 
 def test_a_part_is_dealt_and_said_to_be_a_part(world: Scripted) -> None:
