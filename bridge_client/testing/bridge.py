@@ -25,7 +25,7 @@ from bridge_client.numbers import Number, exact
 from bridge_client.session import Identity
 from bridge_client.settings import load_settings
 from bridge_client.testing.conditions import ACCOUNT, Conditions, Wanted, make_house, wanted, whole
-from bridge_client.testing.feed import PacedFeed
+from bridge_client.testing.feed import OwnedFeed, PacedFeed
 from bridge_client.testing.judgement import (
     BrokenPromiseError,
     BrokerAct,
@@ -89,6 +89,7 @@ class PaperBridge(Connector):
         self._over = False
         self._player: Player | None = None
         self._step_ms = 0
+        self._owned: list[OwnedFeed] = []
         self._temporary = asked.folder is None
         self.folder = Path(asked.folder or tempfile.mkdtemp(prefix="ztb-test-"))
         self._pace, self._patience = asked.pace, float(asked.patience)
@@ -149,9 +150,14 @@ class PaperBridge(Connector):
         )
 
     def _feed(self, sub: Subscriber, sources: Sources, timeout: float | None) -> EventFeed:
-        if self._pace == "events" and sources.wanted:
-            return PacedFeed(sub, sources, timeout, self._market)
-        return super()._feed(sub, sources, timeout)
+        paced = self._pace == "events" and sources.wanted
+        feed = (
+            PacedFeed(sub, sources, timeout, self._market)
+            if paced
+            else OwnedFeed(sub, sources, timeout)
+        )
+        self._owned.append(feed)
+        return feed
 
     # --- the market ---------------------------------------------------------------------------
 
@@ -359,6 +365,8 @@ class PaperBridge(Connector):
         with suppress(BridgeError):
             self.release_broker()
         super().close()
+        for feed in self._owned:
+            feed.let_go()
         self._house.stop(_STOP_S)
         check_promises(self._house.ledger, signed_in(self.config.parent), ACCOUNT)
         self._remove()

@@ -6,6 +6,7 @@ dealt with the one before, however long that took.
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 from bridge_client.events import EventFeed, Sources
@@ -14,13 +15,36 @@ from bridge_client.happenings import Resync, Tick
 from bridge_client.testing.market import Market
 from bridge_client.transport import Subscriber
 
-__all__ = ["PacedFeed"]
+__all__ = ["OwnedFeed", "PacedFeed"]
 
 _READY_S: Final = 10.0
+_LET_GO_S: Final = 2.0
 
 
-class PacedFeed(EventFeed):
-    """`EventFeed` that moves its market; ends when the prices are over."""
+class OwnedFeed(EventFeed):
+    """`EventFeed` whose socket the kit closes, should the author have left it open."""
+
+    def __init__(self, subscriber: Subscriber, sources: Sources, timeout: float | None) -> None:
+        """Nobody iterates yet."""
+        super().__init__(subscriber, sources, timeout)
+        self._iterating = threading.Lock()
+
+    def __next__(self) -> Fact | None:
+        """Return the next event."""
+        with self._iterating:
+            return super().__next__()
+
+    def let_go(self) -> None:
+        """Close the socket as soon as nobody iterates; call `close` first."""
+        if self._iterating.acquire(timeout=_LET_GO_S):
+            try:
+                self.end()
+            finally:
+                self._iterating.release()
+
+
+class PacedFeed(OwnedFeed):
+    """Moves its market; ends when the prices are over."""
 
     def __init__(
         self, subscriber: Subscriber, sources: Sources, timeout: float | None, market: Market
