@@ -147,7 +147,9 @@ def row_of(item: object, ruler: Ruler) -> Row:
         LocalProtocolError: no number.
         ValueError: not one of them, or an ask below the bid.
     """
-    given = tuple(item) if isinstance(item, tuple | list) else (item,)
+    given: tuple[object, ...] = (item,)
+    if isinstance(item, Iterable) and not isinstance(item, str | bytes):
+        given = tuple(item)
     timed = len(given) == 3 or (len(given) == 2 and isinstance(given[0], datetime))
     time_ms = _to_ms(given[0]) if timed else None
     values = [exact(value, "price") for value in (given[1:] if timed else given)]

@@ -123,6 +123,7 @@ class _Script:
         self._line = 0
         self._armed: list[_Armed] = []
         self._known: dict[int, str] = {}
+        self.released = 0
 
     def open(self) -> None:
         """Make both files if they are not there, and learn what is spent already.
@@ -189,6 +190,7 @@ class _Script:
         if isinstance(what, _Release):
             for armed in [one for one in self._armed if isinstance(one.what, _Hang)]:
                 self.spend(armed)
+            self.released += 1
             self._say(line, "spent")
             return
         self._armed.append(_Armed(line, what))
@@ -209,10 +211,6 @@ class _Script:
         if armed in self._armed:
             self._armed.remove(armed)
             self._say(armed.line, "spent")
-
-    def holds(self, armed: _Armed) -> bool:
-        """Return whether it is still in force."""
-        return armed in self._armed
 
 
 class ScriptedPaper(PaperBackend):
@@ -288,11 +286,11 @@ class ScriptedPaper(PaperBackend):
 
     def _stand_still(self, hang: _Armed) -> None:
         assert isinstance(hang.what, _Hang)
-        until = time.monotonic() + hang.what.seconds
-        while self._script.holds(hang) and (left := until - time.monotonic()) > 0:
+        self._script.spend(hang)  # a kill ends it for good
+        until, released = time.monotonic() + hang.what.seconds, self._script.released
+        while self._script.released == released and (left := until - time.monotonic()) > 0:
             time.sleep(min(_SLICE_S, left))
             self._script.read()
-        self._script.spend(hang)
 
     def _commit(self, turn: Turn, outcome: Executed | Rejected) -> Outcome:
         loses = self._loses()

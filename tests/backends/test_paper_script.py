@@ -184,6 +184,7 @@ def test_a_hang_holds_one_order_at_the_broker_and_can_be_ended(world: Scripted) 
         time.sleep(0.005)
     assert read_ledger(world.folder / "ledger.jsonl")[-1].phase == "begin"
     assert not outcomes
+    assert world.taken() == [(1, "armed"), (1, "spent")], "a kill now would end it for good"
     world.say(do="release")
     call.join(5)
     assert outcomes

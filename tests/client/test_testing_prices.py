@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -74,6 +75,12 @@ def test_a_series_and_a_frame_are_known_by_what_they_can_do() -> None:
     assert _rows(quotes) == [
         (NINE_MS, "1.10000", "1.30000"), (NINE_MS + 60_000, "1.20000", "1.40000"),
     ]  # fmt: skip
+
+
+def test_arrays_are_numbers_and_pairs_too() -> None:
+    assert _rows(np.array([1.1, 1.2])) == _rows([1.1, 1.2])
+    assert _rows(np.array([[1.1, 1.2], [1.3, 1.4]])) == _rows([(1.1, 1.2), (1.3, 1.4)])
+    assert _rows(np.array([1.1], dtype=np.float32)) == _rows([1.1])
 
 
 def test_a_frame_without_a_price_names_what_it_has() -> None:
