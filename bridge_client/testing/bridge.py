@@ -147,7 +147,7 @@ class PaperBridge(Commanded):
     def _feed(self, sub: Subscriber, sources: Sources, timeout: float | None) -> EventFeed:
         paced = self._pace == "events" and sources.wanted
         feed = (
-            PacedFeed(sub, sources, timeout, self._market)
+            PacedFeed(sub, sources, timeout, self._market, self._quote_again)
             if paced
             else OwnedFeed(sub, sources, timeout)
         )
@@ -176,6 +176,10 @@ class PaperBridge(Commanded):
         """Kill it and start it again."""
         self.kill_server()
         self.start_server()
+
+    def _quote_again(self) -> bool:
+        self._script.say(do="quote")
+        return self._house.running
 
     def _come_back(self) -> None:
         until = time.monotonic() + _START_S

@@ -163,6 +163,7 @@ def make_house(folder: Path, symbols: tuple[str, ...], asked: Wanted) -> PaperHo
     Raises:
         ConfigError: `ztb init` failed, no free ports, or a setting that cannot be written.
     """
+    shutil.rmtree(folder / ACCOUNT, ignore_errors=True)  # a try whose ports were taken meanwhile
     shutil.copytree(_template(), folder / ACCOUNT)
     house = PaperHouse(folder / ACCOUNT, free_port())
     _configure(house, symbols, asked)

@@ -8,6 +8,7 @@ grows by one JSON object a line, read before each order and between them:
     {"do":"reject","code":"NO_MONEY"}    the next order is refused with a broker's code
     {"do":"lose","executed":true,"seconds":1}    the next order's answer is lost, and the order too
                                    if false; the broker's records are away so long as well
+    {"do":"quote"}                 the quotes are published again as they stand, as at a start
     {"do":"partial","volume":"0.01"}     the next market OPEN or CLOSE is dealt so many lots of it
 
 What is said of each line goes to the file's name plus `.taken`, so that a test can wait for it:
@@ -73,6 +74,10 @@ class _Release(_Line, frozen=True, tag="release"):
     pass
 
 
+class _Quote(_Line, frozen=True, tag="quote"):
+    pass
+
+
 class _Reject(_Line, frozen=True, tag="reject"):
     code: ReasonCode
 
@@ -97,7 +102,7 @@ class _Partial(_Line, frozen=True, tag="partial"):
 
 
 _Fate = _Reject | _Lose | _Partial
-_Instruction = _Hang | _Release | _Reject | _Lose | _Partial
+_Instruction = _Hang | _Release | _Quote | _Reject | _Lose | _Partial
 
 
 class _Taken(Struct, frozen=True):
@@ -124,6 +129,7 @@ class _Script:
         self._armed: list[_Armed] = []
         self._known: dict[int, str] = {}
         self.released = 0
+        self.quote = False
 
     def open(self) -> None:
         """Make both files if they are not there, and learn what is spent already.
@@ -187,6 +193,10 @@ class _Script:
         except msgspec.MsgspecError as error:
             self._say(line, "refused", str(error))
             return
+        if isinstance(what, _Quote):
+            self.quote = True
+            self._say(line, "spent")
+            return
         if isinstance(what, _Release):
             for armed in [one for one in self._armed if isinstance(one.what, _Hang)]:
                 self.spend(armed)
@@ -244,6 +254,9 @@ class ScriptedPaper(PaperBackend):
     def pump(self) -> list[EventBody]:
         """Read the script, then do as the paper broker does."""
         self._script.read()
+        if self._script.quote:
+            self._script.quote = False
+            self._announce = True
         return super().pump()
 
     def execute(self, submission: Submission) -> Outcome:

@@ -227,6 +227,15 @@ def test_what_was_armed_and_not_spent_outlives_a_restart(tmp_path: Path) -> None
     again.backend.close()
 
 
+def test_quotes_are_published_again_as_they_stand(world: Scripted) -> None:
+    world.say(do="quote")
+    (tick,) = world.backend.pump()
+    quote = world.backend.snapshot().quotes["EURUSD"]
+    assert (tick.type, tick.time, tick.bid) == ("tick", quote.time_ms, str(quote.bid))
+    assert world.backend.pump() == []
+    assert world.next_prices()[0].time > tick.time
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

