@@ -46,6 +46,8 @@ _TRY_S: Final = 0.2
 _ARRIVE_S: Final = 10.0
 _NAP_S: Final = 0.002
 _LISTENS: Final = " listening "
+_TAKEN: Final = "cannot listen on"
+_TRIES: Final = 3
 _BREATH_S: Final = 0.05
 _STOP_S: Final = 5.0
 _COUNT_MAX: Final = 1_000
@@ -91,10 +93,7 @@ class PaperBridge(Commanded):
             self._sweep.detach()
         self._pace, self._patience = asked.pace, float(asked.patience)
         try:
-            self._house = make_house(self.folder, tuple(given), asked)
-            self._script = Script(self._house.server_folder, lambda: self._house.running)
-            self._house.start()
-            self._listening()
+            self._serve(tuple(given), asked)
             settings = load_settings(self.config)
             super().__init__(
                 settings, self._house.bundle(), self.config.parent, client=asked.client,
@@ -105,6 +104,15 @@ class PaperBridge(Commanded):
             self._over = True
             self._give_up()
             raise
+
+    def _serve(self, symbols: tuple[str, ...], asked: Wanted) -> None:
+        for _ in range(_TRIES):
+            self._house = make_house(self.folder, symbols, asked)
+            self._script = Script(self._house.server_folder, lambda: self._house.running)
+            self._house.start()
+            self._listening()
+            if self._house.running or not any(_TAKEN in line for line in self._house.said()):
+                return  # its ports were free a moment ago; another process may have been quicker
 
     def _listening(self) -> None:
         # Who dials before there is anybody waits a whole back-off longer.

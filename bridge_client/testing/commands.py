@@ -179,6 +179,12 @@ class Commanded(Connector):
         """Let the broker deal so many lots of the next market order or close, and no more."""
         self._script.say(do="partial", volume=f"{exact(volume, 'volume'):f}")
 
+    def clear_faults(self) -> None:
+        """End every fault that is armed: at the broker, on the wire, of the clock."""
+        self._wire.lose(0)
+        self._step_ms = 0
+        self._script.say(do="clear")
+
     def ledger(self) -> tuple[BrokerAct, ...]:
         """Return every order that reached the broker, from its own ledger."""
         return acts_of(self._house.ledger, signed_in(self.config.parent), ACCOUNT)

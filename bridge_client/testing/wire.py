@@ -26,9 +26,9 @@ class LossyTransport(Transport):
         super().__init__(dial)
 
     def lose(self, count: int) -> None:
-        """Drop so many replies to orders more."""
+        """Drop so many replies to orders more; 0 ends it."""
         with self._losing:
-            self._left += count
+            self._left = self._left + count if count else 0
 
     def send(self, frames: Frames) -> bool:
         """Send a request, and remember whether it is an order's."""

@@ -8,6 +8,7 @@ grows by one JSON object a line, read before each order and between them:
     {"do":"reject","code":"NO_MONEY"}    the next order is refused with a broker's code
     {"do":"lose","executed":true,"seconds":1}    the next order's answer is lost, and the order too
                                    if false; the broker's records are away so long as well
+    {"do":"clear"}                 ends a hang, and disarms everything
     {"do":"quote"}                 the quotes are published again as they stand, as at a start
     {"do":"partial","volume":"0.01"}     the next market OPEN or CLOSE is dealt so many lots of it
 
@@ -74,6 +75,10 @@ class _Release(_Line, frozen=True, tag="release"):
     pass
 
 
+class _Clear(_Line, frozen=True, tag="clear"):
+    pass
+
+
 class _Quote(_Line, frozen=True, tag="quote"):
     pass
 
@@ -102,7 +107,7 @@ class _Partial(_Line, frozen=True, tag="partial"):
 
 
 _Fate = _Reject | _Lose | _Partial
-_Instruction = _Hang | _Release | _Quote | _Reject | _Lose | _Partial
+_Instruction = _Hang | _Release | _Clear | _Quote | _Reject | _Lose | _Partial
 
 
 class _Taken(Struct, frozen=True):
@@ -197,9 +202,10 @@ class _Script:
             self.quote = True
             self._say(line, "spent")
             return
-        if isinstance(what, _Release):
-            for armed in [one for one in self._armed if isinstance(one.what, _Hang)]:
-                self.spend(armed)
+        if isinstance(what, _Release | _Clear):
+            for armed in tuple(self._armed):
+                if isinstance(what, _Clear) or isinstance(armed.what, _Hang):
+                    self.spend(armed)
             self.released += 1
             self._say(line, "spent")
             return

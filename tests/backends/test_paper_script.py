@@ -227,6 +227,16 @@ def test_what_was_armed_and_not_spent_outlives_a_restart(tmp_path: Path) -> None
     again.backend.close()
 
 
+def test_what_is_armed_can_be_cleared(world: Scripted) -> None:
+    world.say(do="hang", seconds=60)
+    world.say(do="reject", code="NO_MONEY")
+    world.say(do="partial", volume="0.01")
+    world.say(do="clear")
+    outcome = world.do(open_order())
+    assert (outcome.status, outcome.facts.volume) == (Status.FILLED, Decimal("0.10"))
+    assert {line for line, state in world.taken() if state == "spent"} == {1, 2, 3, 4}
+
+
 def test_quotes_are_published_again_as_they_stand(world: Scripted) -> None:
     world.say(do="quote")
     (tick,) = world.backend.pump()

@@ -26,6 +26,7 @@ def _one() -> Iterator[PaperBridge]:
 @pytest.fixture
 def shared(_one: PaperBridge) -> PaperBridge:
     """One server for the tests that need none of their own; flat, and nothing is armed."""
+    _one.clear_faults()
     if _one.get_positions():
         _one.close_all()
     return _one
@@ -240,6 +241,17 @@ def test_a_part_is_partial_on_the_way_in_and_out(shared: PaperBridge) -> None:
     assert [position.volume for position in shared.get_positions()] == [0.03]
     first = _since(shared, acts)[0]
     assert (first.volume, first.filled_volume) == (0.10, 0.04)
+
+
+def test_faults_that_have_not_hit_can_be_cleared(shared: PaperBridge) -> None:
+    shared.reject_next()
+    shared.lose_next_answer()
+    shared.drop_next_reply()
+    shared.clock_step(9)
+    dropped = shared.dropped_replies
+    shared.clear_faults()
+    assert shared.buy(SYMBOL, 0.01).status is Status.FILLED
+    assert shared.dropped_replies == dropped
 
 
 def test_a_gap_fills_a_stop_beyond_its_price(shared: PaperBridge) -> None:

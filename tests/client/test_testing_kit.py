@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from math import sin
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,14 @@ import pytest
 
 from bridge_client import ConfigError, Status, Tick
 from bridge_client.demo import moving_average
-from bridge_client.testing import BrokenPromiseError, BrokerAct, PaperBridge, paper_bridge
+from bridge_client.house import free_port
+from bridge_client.testing import (
+    BrokenPromiseError,
+    BrokerAct,
+    PaperBridge,
+    conditions,
+    paper_bridge,
+)
 from bridge_client.testing.conditions import ACCOUNT, wanted
 from bridge_client.testing.judgement import check_promises, signed_in
 from bridge_core.host.ledger import encode_line, read_ledger
@@ -134,11 +143,27 @@ def test_two_at_a_time_do_not_meet(tmp_path: Path) -> None:
     assert all(bridge.folder.exists() for bridge in opened), "a folder of the author's is kept"
 
 
+def test_ports_that_were_taken_meanwhile_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        while True:  # three free ports, of which somebody else then takes the first
+            port = free_port()
+            with suppress(OSError):
+                other.bind(("127.0.0.1", port))
+                break
+        other.listen()
+        ports = [port]
+        monkeypatch.setattr(conditions, "free_port", lambda: ports.pop() if ports else free_port())
+        with paper_bridge([1.1]) as bridge:
+            assert bridge._house.port != port
+            assert bridge.buy("EURUSD", 0.01).status is Status.FILLED
+    assert not ports
+
+
 # --- what it is asked for -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("conditions", "hint"),
+    ("given", "hint"),
     [
         ({"limit": {}}, "did you mean limits"),
         ({"limits": {"max_volum": 1}}, "did you mean max_volume"),
@@ -151,10 +176,10 @@ def test_two_at_a_time_do_not_meet(tmp_path: Path) -> None:
     ],
 )
 def test_a_condition_that_makes_no_sense_is_refused_before_anything_starts(
-    conditions: dict[str, Any], hint: str
+    given: dict[str, Any], hint: str
 ) -> None:
     with pytest.raises(ConfigError, match=hint):
-        paper_bridge([1.1], **conditions)
+        paper_bridge([1.1], **given)
 
 
 def test_the_limits_are_those_of_the_server() -> None:
