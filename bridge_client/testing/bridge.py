@@ -35,7 +35,6 @@ from bridge_client.testing.script import Script
 from bridge_client.testing.wire import LossyTransport
 from bridge_client.transport import Dial, Subscriber
 from bridge_client.witness import Now
-from bridge_core.protocol.codes import CODES, ReasonCode
 from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
 from bridge_core.protocol.replies import OrderView
 
@@ -43,15 +42,11 @@ __all__ = ["PaperBridge", "paper_bridge"]
 
 _START_S: Final = 20.0
 _TRY_S: Final = 0.2
-_ARRIVE_S: Final = 10.0
 _NAP_S: Final = 0.002
 _LISTENS: Final = " listening "
 _TAKEN: Final = "cannot listen on"
 _TRIES: Final = 3
-_BREATH_S: Final = 0.05
 _STOP_S: Final = 5.0
-_COUNT_MAX: Final = 1_000
-_BROKER_SAYS: Final = tuple(code.value for code in ReasonCode if CODES[code].by == "broker")
 
 
 class _HastyDesk(Desk):
@@ -174,7 +169,7 @@ class PaperBridge(Commanded):
 
         Raises:
             BridgeError: SERVER_ENDED, with what it said last.
-            TransportError: no connection.
+            TransportError: NOT_BACK: no connection, or not reconciled.
         """
         if not self._house.running:
             self._house.start()
@@ -193,13 +188,15 @@ class PaperBridge(Commanded):
         until = time.monotonic() + _START_S
         while True:
             self._house.alive()
+            why = "RECOVERING"
             try:
                 self.connect(_TRY_S)
-                if all(cause.cause != "RECOVERING" for cause in self.health().causes):
+                if all(cause.cause != why for cause in self.health().causes):
                     return
-            except TransportError:
-                if time.monotonic() >= until:
-                    raise
+            except TransportError as error:
+                why = error.detail
+            if time.monotonic() >= until:
+                raise TransportError("NOT_BACK", f"within_s={_START_S:g} why={why!r}")
             time.sleep(_NAP_S)
 
     # --- the end --------------------------------------------------------------------------------
@@ -216,7 +213,7 @@ class PaperBridge(Commanded):
         if self._player is not None:
             self._player.stop()
         with suppress(BridgeError):
-            self.release_broker()
+            self.clear_faults()  # a hanging broker would have to be waited for
         super().close()
         for feed in self._owned:
             feed.let_go()
@@ -231,7 +228,7 @@ class PaperBridge(Commanded):
     def _give_up(self) -> None:
         if self._player is not None:
             self._player.stop()
-        if hasattr(self, "_closed"):
+        if hasattr(self, "_link"):
             super().close()
         if hasattr(self, "_house"):
             self._house.stop(_STOP_S)

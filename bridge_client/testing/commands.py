@@ -50,7 +50,7 @@ class Commanded(Connector):
         on without it, and the broker takes the prices in when it is back.
 
         Raises:
-            BridgeError: PRICES_OVER: every price has come.
+            BridgeError: PRICES_OVER: every price has come. PRICES: the broker does not take it.
             ConfigError: PRICES: the price does not hold.
         """
         name = symbol or self._market.symbols[0]
@@ -61,7 +61,7 @@ class Commanded(Connector):
 
     def advance(self, count: int) -> Quote:
         """Let the next `count` prices come, each one a tick; as `step`."""
-        for _ in range(count - 1):
+        for _ in range(whole(count, "count", (1, sys.maxsize)) - 1):
             self._market.forward()
         return self.step()
 
