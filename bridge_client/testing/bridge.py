@@ -149,6 +149,12 @@ class PaperBridge(Commanded):
 
     def _feed(self, sub: Subscriber, sources: Sources, timeout: float | None) -> EventFeed:
         paced = self._pace == "events" and sources.wanted
+        try:
+            for symbol in sources.wanted:
+                self._market.lane(symbol)  # else it would be waited for in silence
+        except ConfigError:
+            sub.close()
+            raise
         feed = (
             PacedFeed(sub, sources, timeout, self._market, self._quote_again)
             if paced

@@ -214,6 +214,8 @@ def test_a_rejection_is_the_broker_s_word_and_hits_as_many_orders_as_asked(
         (lambda bridge: bridge.spread(-1), "spread=-1"),
         (lambda bridge: bridge.step((1.2, 1.1)), "below the bid"),
         (lambda bridge: bridge.step(symbol="EURUSF"), "did you mean EURUSD"),
+        (lambda bridge: bridge.events("EURUSF"), "did you mean EURUSD"),
+        (lambda bridge: bridge.advance(0), "count=0"),
         (lambda bridge: bridge.before(1, bridge.kill_server), "has come already"),
     ],
 )

@@ -16,7 +16,7 @@ from bridge_client.testing import BrokerAct, PaperBridge
 from bridge_client.testing.conditions import Wanted
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "testing-your-strategy.md"
+PAGE = ROOT / "docs/testing-your-strategy.md"
 README = ROOT / "README.md"
 OURS = {name for name in dir(PaperBridge) if name[0] != "_" and not hasattr(Connector, name)}
 
