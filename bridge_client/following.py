@@ -16,6 +16,7 @@ from bridge_client.order import Order
 from bridge_client.queries import QUERY_S
 from bridge_client.result import OrderResult
 from bridge_client.streams import EventKeys
+from bridge_client.transport import Subscriber
 from bridge_client.views import PendingOrder, Position
 from bridge_core.protocol.codes import ReasonCode, Status
 from bridge_core.protocol.errors import BridgeError, LocalProtocolError, TransportError
@@ -245,10 +246,13 @@ class Following(Opened):
             closed=self._forget_feed,
             saw_quote=self._book.saw_quote,
         )
-        feed = EventFeed(self._link.transport.subscriber(topics), sources, timeout)
+        feed = self._feed(self._link.transport.subscriber(topics), sources, timeout)
         with self._feeds_lock:
             self._feeds.add(feed)
         return feed
+
+    def _feed(self, sub: Subscriber, sources: Sources, timeout: float | None) -> EventFeed:
+        return EventFeed(sub, sources, timeout)
 
     def _forget_feed(self, feed: EventFeed) -> None:
         with self._feeds_lock:

@@ -68,9 +68,10 @@ class Link:
         dial: Dial,
         client: str,
         clocks: Callable[[], Now] = read_clocks,
+        make_transport: Callable[[Dial], Transport] = Transport,
     ) -> None:
         """Start to connect; returns at once."""
-        self.transport = Transport(dial)
+        self.transport = make_transport(dial)
         self.session = Session(identity)
         self.clocks = clocks
         self.client = client

@@ -74,9 +74,9 @@ class Opened(Questions):
         identity = Identity(keys=bundle.key_set(), ea=bundle.ea, ttl_ms=settings.ttl_ms)
         self._desk: Desk | None = None
         try:
-            self._link = Link(identity, dial, client or VISITOR, clocks)
+            self._link = self._open_link(identity, dial, clocks)
             if journal is not None:
-                self._desk = Desk(self._link, journal, self._book, self._facts, self._monitor)
+                self._desk = self._open_desk(journal)
                 self._desk.on_resolved = self._resolved
                 self._desk.look_with(self._look)
         except BaseException:
@@ -97,6 +97,12 @@ class Opened(Questions):
         settings = load_settings(file)
         bundle = load_bundle(file.parent / settings.keys)
         return cls(settings, bundle, file.parent, client=client)
+
+    def _open_link(self, identity: Identity, dial: Dial, clocks: Callable[[], Now]) -> Link:
+        return Link(identity, dial, self.client or VISITOR, clocks)
+
+    def _open_desk(self, journal: ConnectorJournal) -> Desk:
+        return Desk(self._link, journal, self._book, self._facts, self._monitor)
 
     def _journal(self, folder: Path) -> ConnectorJournal | None:
         if not self.client:

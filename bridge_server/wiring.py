@@ -13,9 +13,10 @@ from bridge_core.host.logs import log_event, register_secret, setup_logging
 from bridge_core.host.sqlite import JournalFull, Reserve
 from bridge_core.protocol import limits
 from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
-from bridge_core.protocol.keys import KeySet
+from bridge_core.protocol.keys import KeySet, Mode
 from bridge_server.answers import package_version
 from bridge_server.backends.paper import PaperBackend
+from bridge_server.backends.paper_script import ScriptedPaper
 from bridge_server.context import Context
 from bridge_server.core.ports import Backend, Identity
 from bridge_server.guard import Guard
@@ -56,8 +57,15 @@ class Server:
 
 
 def build_backend(settings: ServerSettings, base: Path, clock: Clock) -> Backend:
-    """Return the backend that the configuration names."""
-    return PaperBackend(
+    """Return the backend that the configuration names.
+
+    Raises:
+        ConfigError: a script of conditions in another mode than paper.
+    """
+    scripted = bool(settings.paper.script)
+    if scripted and settings.mode is not Mode.PAPER:
+        raise ConfigError("CONFIG", "paper.script is for paper accounts only: remove that line")
+    return (ScriptedPaper if scripted else PaperBackend)(
         settings.paper,
         symbols=tuple(settings.allowed_symbols),
         folder=base / settings.state,

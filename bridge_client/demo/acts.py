@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from bridge_client.connector import Connector
-from bridge_client.demo.evidence import SignedRow, begun_acts, signed_rows
 from bridge_client.demo.house import ACCOUNT, House
 from bridge_client.demo.options import draw
 from bridge_client.demo.prices import SYMBOL
 from bridge_client.demo.watching import Watched
+from bridge_client.evidence import SignedRow, begun_acts, signed_rows
 from bridge_client.rawwire import RawPeer
 from bridge_client.result import OrderResult
 from bridge_core.protocol.codes import Status

@@ -1,78 +1,37 @@
-"""The account of one demo: made by `ztb init`, served by a real `ztb-server` process."""
+"""The account of one demo: its limits, and a price file that grows as the strategy asks."""
 
 from __future__ import annotations
 
-import json
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Final
 
 from bridge_client.demo.prices import SYMBOL, Tape
-from bridge_client.settings import load_settings, parse_endpoint
-from bridge_client.transport import Dial
-from bridge_core.host.bundles import Bundle, load_bundle
-from bridge_core.protocol.errors import BridgeError, ConfigError
+from bridge_client.house import PaperHouse, make_account
+from bridge_core.protocol.errors import ConfigError
 
-__all__ = ["ACCOUNT", "CLIENT", "CONNECTOR_LOTS", "SERVER_LOTS", "House", "run_module"]
+__all__ = ["ACCOUNT", "CLIENT", "CONNECTOR_LOTS", "SERVER_LOTS", "House"]
 
 ACCOUNT: Final = "demo"
 CLIENT: Final = "demo"
 CONNECTOR_LOTS: Final = "1.00"
 SERVER_LOTS: Final = "0.10"
 _POSITIONS: Final = 12
-_PORT_LOW, _PORT_HIGH = 15_000, 30_000  # below what systems give to outgoing connections
-_STOP_S: Final = 15.0
-_RUN_S: Final = 60.0
-# Where `python -m` finds our packages, installed or not.
-_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
-def run_module(*words: str) -> tuple[int, str, str]:
-    """Run `python -m WORDS` to its end; return exit code, stdout, stderr."""
-    done = subprocess.run(  # noqa: S603  (our own interpreter and modules)
-        [sys.executable, "-m", *words],
-        cwd=_ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_RUN_S,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-class House:
+class House(PaperHouse):
     """One account's folder and its server process."""
 
     def __init__(self, out: Path, tape: Tape, seed: int) -> None:
-        """Make the account with `ztb init`, then let its server follow the growing price file.
+        """Make the account, then let its server follow the growing price file.
 
         Raises:
             ConfigError: `ztb init` failed; says why.
         """
-        self.folder = out / ACCOUNT
-        self.server_folder = self.folder / "server"
-        self.server_toml = self.server_folder / "server.toml"
-        self.connector_toml = self.folder / "connector" / "connector.toml"
+        port = make_account(out, ACCOUNT, [SYMBOL], CONNECTOR_LOTS)
+        super().__init__(out / ACCOUNT, port)
         self.prices = self.server_folder / "prices.csv"
-        self.ledger = self.server_folder / "state" / "ledger.jsonl"
-        self.server_journal = self.server_folder / "state" / "journal.db"
         self.connector_journal = self.folder / "connector" / "state" / f"{CLIENT}.db"
-        self._process: subprocess.Popen[bytes] | None = None
-        words = ("bridge_client", "init", ACCOUNT, "--symbol", SYMBOL, "--out", str(out))
-        more = ("--max-volume", CONNECTOR_LOTS, "--port", str(_free_port()), "--json")
-        code, said, talk = run_module(*words, *more)
-        if code:
-            raise ConfigError("INIT", f"`ztb init` failed: {talk.strip() or said.strip()}")
-        self.port = int(json.loads(said)["port"])
-        self._edit(tape, seed)
-
-    def _edit(self, tape: Tape, seed: int) -> None:
         feed = [
             'paper.prices = "prices.csv"',
             "paper.follow = true",
@@ -92,66 +51,6 @@ class House:
         with self.prices.open("a", encoding="utf-8", newline="\n") as file:
             file.write(f"{line}\n")
 
-    # --- keys --------------------------------------------------------------------------------
-
-    def bundle(self) -> Bundle:
-        """Return the connector's keys."""
-        settings = load_settings(self.connector_toml)
-        return load_bundle(self.connector_toml.parent / settings.keys)
-
-    def dial(self) -> Dial:
-        """Return where the server is, and with which keys to call it."""
-        bundle = self.bundle()
-        place = parse_endpoint(load_settings(self.connector_toml).server, self.connector_toml)
-        return Dial(place.host, place.port, bundle.curve(), bundle.server_public.encode("ascii"))
-
-    # --- the server process --------------------------------------------------------------------
-
-    def start(self) -> int:
-        """Start the server process and return its pid."""
-        command = [sys.executable, "-m", "bridge_server", "run", "--config", str(self.server_toml)]
-        with (self.folder / "server.out").open("ab") as said:
-            self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
-                command,
-                cwd=_ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-            )
-        return self._process.pid
-
-    def alive(self) -> None:
-        """Check that the server runs.
-
-        Raises:
-            BridgeError: it has ended; says what it said last.
-        """
-        if self._process is None or self._process.poll() is None:
-            return
-        said = (self.folder / "server.out").read_text("utf-8", "replace").splitlines()
-        last = said[-1][-200:] if said else ""
-        raise BridgeError("SERVER_ENDED", f"exit={self._process.returncode} said={last!r}")
-
-    def kill(self) -> int:
-        """Kill the server as `kill -9` does and return the pid it had."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        return self._process.pid
-
-    def stop(self) -> None:
-        """End the server as an operator would; kill it if it does not. Idempotent."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
 
 def _plain(text: str) -> str:
     return re.sub(r"[^ !#-\[\]-~]", " ", text)[:100]
@@ -163,22 +62,3 @@ def _replace(file: Path, pattern: str, text: str) -> None:
     if not times:
         raise ConfigError("INIT", f"{file} has no line {pattern!r}: `ztb init` has changed")
     file.write_text(after, "utf-8", newline="\n")
-
-
-def _free_port() -> int:
-    # Two demos at once should not meet; the start says so if they do.
-    step = 3
-    first = _PORT_LOW + time.monotonic_ns() % ((_PORT_HIGH - _PORT_LOW) // step) * step
-    for port in range(first, _PORT_HIGH, step):
-        if all(_can_bind(one) for one in range(port, port + step)):
-            return port
-    raise ConfigError("PORT", "no three free ports below 30000: close something")
-
-
-def _can_bind(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

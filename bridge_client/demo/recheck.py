@@ -9,8 +9,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bridge_client.demo.house import House, run_module
+from bridge_client.demo.house import House
 from bridge_client.demo.options import draw
+from bridge_client.house import run_module
 from bridge_core.host.sqlite import open_database
 from bridge_core.protocol.errors import BridgeError
 

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from bridge_client.cli.output import Console
 from bridge_client.demo.acts import Act
-from bridge_client.demo.evidence import Promise
 from bridge_client.demo.recheck import RecordCheck
+from bridge_client.evidence import Promise
 
 __all__ = ["Latency", "Money", "OrderLine", "Report", "latency_of", "show"]
 

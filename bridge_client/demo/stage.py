@@ -17,7 +17,6 @@ from bridge_client.cli.output import Answer, Console
 from bridge_client.connector import Connector
 from bridge_client.demo import moving_average
 from bridge_client.demo.acts import ACTS, Act, Actor, plan
-from bridge_client.demo.evidence import SignedRow, judge_all, signed_rows
 from bridge_client.demo.house import ACCOUNT, CLIENT, House
 from bridge_client.demo.options import DemoOptions
 from bridge_client.demo.prices import SYMBOL, Tape, ecb_tape, file_tape
@@ -25,6 +24,7 @@ from bridge_client.demo.recheck import check_record
 from bridge_client.demo.report import Latency, Money, OrderLine, Report, latency_of, show
 from bridge_client.demo.screen import Progress
 from bridge_client.demo.watching import Noted, Pacer, Watched
+from bridge_client.evidence import SignedRow, judge_all, signed_rows
 from bridge_client.rawwire import FloorSizes, floor_round_trips
 from bridge_client.result import OrderResult
 from bridge_client.views import Account, Deal

@@ -197,12 +197,26 @@ class PaperBackend:
         except OSError as error:
             self._fail(f"ledger.jsonl cannot be written: {error.strerror}")
             return NotBegun(refusal=Refusal(ReasonCode.BROKER_DOWN))
-        outcome = self._commit(turn, _act(turn, body, self._label(submission, body)))
+        outcome = self._commit(turn, self._act(turn, body, self._label(submission, body)))
         try:
             self._ledger.end(begun, self._clock.wall_ms(), outcome)
         except OSError as error:
             self._fail(f"ledger.jsonl cannot be written: {error.strerror}")
         return outcome
+
+    def _act(
+        self, turn: Turn, body: Open | Close | Modify | Cancel, label: Label
+    ) -> Executed | Rejected:
+        """Decide an order on the turn's copy of the books; nothing is durable yet."""
+        match body:
+            case Open():
+                return open_order(turn, body, label)
+            case Close():
+                return close(turn, body, label)
+            case Modify():
+                return modify(turn, body, label)
+            case Cancel():
+                return cancel(turn, body, label)
 
     def _commit(self, turn: Turn, outcome: Executed | Rejected) -> Outcome:
         if isinstance(outcome, Rejected):
@@ -348,15 +362,3 @@ class PaperBackend:
         if self._feed.ended:
             return f"{self._described}; the price file has ended: the last quote stands"
         return self._described
-
-
-def _act(turn: Turn, body: Open | Close | Modify | Cancel, label: Label) -> Executed | Rejected:
-    match body:
-        case Open():
-            return open_order(turn, body, label)
-        case Close():
-            return close(turn, body, label)
-        case Modify():
-            return modify(turn, body, label)
-        case Cancel():
-            return cancel(turn, body, label)

@@ -66,6 +66,10 @@ class Feed(Protocol):
     def ended(self) -> bool:
         """Whether no row will ever come again."""
 
+    @property
+    def last_ms(self) -> int:
+        """Market time of the last row taken, UTC ms (0: none); the next one is later."""
+
     def close(self) -> None:
         """Let go of the source."""
 
@@ -107,6 +111,11 @@ class SyntheticFeed:
     def ended(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def last_ms(self) -> int:
+        """Market time of the last price taken, UTC ms."""
+        return SYNTHETIC_START_MS + self._mark.n * SYNTHETIC_STEP_MS if self._mark.n else 0
 
     def _after(self) -> _WalkMark:
         n = self._mark.n + 1
@@ -212,6 +221,11 @@ class FileFeed:
         """Whether the whole file was taken; a followed file never ends."""
         return self._ended
 
+    @property
+    def last_ms(self) -> int:
+        """Market time of the last row taken, UTC ms."""
+        return self._at.time_ms
+
     def peek(self) -> Next | None:
         """Return the next complete row.
 
@@ -292,8 +306,8 @@ class FileFeed:
 class MergedFeed:
     """Several symbols' sources as one market: always the earliest row, symbols in order.
 
-    While one source has no row yet and may still get one, the others wait: the order of rows is
-    decided by market time alone, never by which file grew first.
+    While one source has no row yet and may still get an earlier one, the others wait: the order
+    of rows is decided by market time alone, never by which file grew first.
     """
 
     def __init__(self, feeds: tuple[Feed, ...]) -> None:
@@ -312,13 +326,17 @@ class MergedFeed:
             ConfigError: PRICES, as its source.
         """
         best: Next | None = None
+        behind = None  # the earliest time that a source without a row has come to
         for feed in self._feeds:
             found = feed.peek()
             if found is None:
                 if not feed.ended:
-                    return None
+                    behind = feed.last_ms if behind is None else min(behind, feed.last_ms)
             elif best is None or found.step.time_ms < best.step.time_ms:
                 best, self._turn = found, feed
+        # Whatever that source still gets is later than what it has come to.
+        if best is not None and behind is not None and best.step.time_ms > behind:
+            return None
         return best
 
     def take(self) -> None:

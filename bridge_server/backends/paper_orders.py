@@ -28,7 +28,8 @@ from bridge_server.core.ports import (
 )
 
 __all__ = [
-    "ORDERS_MAX", "Label", "cancel", "close", "estimate", "modify", "open_order", "preflight",
+    "ORDERS_MAX", "RETCODES", "Label", "cancel", "close", "estimate", "modify", "open_order",
+    "preflight",
 ]  # fmt: skip
 
 ORDERS_MAX: Final = 200  # positions and pending orders together; a common account's bound
@@ -37,11 +38,13 @@ _C = ReasonCode
 # MetaTrader 5's words, so that a strategy meets the same numbers here and there.
 _DONE: Final = 10009
 _PLACED: Final = 10008
-_RETCODES: Final = {
+RETCODES: Final = {
+    _C.REQUOTE: 10004,
     _C.BROKER_REJECTED: 10013,
     _C.INVALID_VOLUME: 10014,
     _C.INVALID_PRICE: 10015,
     _C.INVALID_STOPS: 10016,
+    _C.TRADE_DISABLED: 10017,
     _C.MARKET_CLOSED: 10018,
     _C.NO_MONEY: 10019,
     _C.PRICE_OFF: 10021,
@@ -65,7 +68,7 @@ class _Refused(NamedTuple):
 
 
 def _no(turn: Turn, label: Label, refused: _Refused, symbol: str = "") -> Rejected:
-    retcode = refused.retcode or _RETCODES[refused.code]
+    retcode = refused.retcode or RETCODES[refused.code]
     facts = Facts(symbol=symbol, retcode=retcode, market_ms=turn.book.market_ms, comment=label.said)
     return Rejected(code=refused.code, facts=facts)
 

@@ -55,6 +55,7 @@ class PaperSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `spread_points`: ask = bid + spread; with `spread_from_file` a bar's own <SPREAD> is used.
     Rows `time,bid,ask` always use their own ask. `balance` (account currency) counts at the first
     start only. `source_note` says what the prices are ("one fixing a day"), for people.
+    `script`: a file of conditions for this broker (`paper_script`), for tests of strategies.
     """
 
     prices: str | dict[str, str] = SYNTHETIC
@@ -69,6 +70,7 @@ class PaperSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     login: Annotated[int, Meta(ge=1)] = 1
     broker_server: str = "ztb-paper"
     source_note: Annotated[str, Meta(max_length=100)] = ""
+    script: Annotated[str, Meta(max_length=200)] = ""
     symbols: dict[str, SymbolTerms] = {}
 
 

@@ -51,6 +51,8 @@ def describe(settings: PaperSettings, sources: Mapping[str, str]) -> str:
         if source == SYNTHETIC:
             spread = f"a seeded walk and no market, ask = bid + {points} points"
         parts.append(f"{symbol} {called(source)} ({spread})")
+    if settings.script:
+        parts.append("conditions by script: a test, no market")
     if settings.source_note:
         parts.append(settings.source_note)
     parts += [

@@ -178,3 +178,25 @@ def test_in_follow_mode_one_file_waits_for_the_other(tmp_path: Path) -> None:
     _append(late, bar(6, *("150.000",) * 4))
     assert [e.symbol for e in world.next_prices(3)] == ["EURUSD"]
     world.backend.close()
+
+
+def test_in_follow_mode_rows_of_one_moment_go_together_and_wait_for_nothing_later(
+    tmp_path: Path,
+) -> None:
+    euro = write_bars(tmp_path / "e.csv", [bar(5, *FLAT)])
+    yen = write_bars(tmp_path / "j.csv", [bar(5, *("150.000",) * 4)])
+    files = {"EURUSD": "e.csv", "USDJPY": "j.csv"}
+    world = paper_world(tmp_path, prices=files, symbols_allowed=tuple(files), follow=True)
+    assert [e.symbol for e in world.next_prices()] == ["EURUSD", "USDJPY"]
+    _append(yen, bar(6, *("151.000",) * 4))
+    assert world.next_prices(3) == [], "the other file may still get an earlier row"
+    _append(euro, bar(6, *FLAT))
+    assert [e.symbol for e in world.next_prices()] == ["EURUSD", "USDJPY"]
+    world.backend.close()
+    clock = world.clock
+    world = paper_world(tmp_path, clock, prices=files, symbols_allowed=tuple(files), follow=True)
+    world.next_prices()  # a start repeats the quotes
+    _append(euro, bar(7, *FLAT))
+    _append(yen, bar(7, *("152.000",) * 4))
+    assert [e.symbol for e in world.next_prices()] == ["EURUSD", "USDJPY"]
+    world.backend.close()

@@ -10,13 +10,13 @@ import pytest
 
 from bridge_client.cli.output import Console
 from bridge_client.demo.acts import ACTS, Act, plan
-from bridge_client.demo.evidence import Promise, SignedRow, judge_all
 from bridge_client.demo.options import draw
 from bridge_client.demo.prices import ecb_tape, file_tape
 from bridge_client.demo.recheck import RecordCheck
 from bridge_client.demo.report import Latency, Money, Report, latency_of, show
 from bridge_client.demo.screen import Progress
 from bridge_client.demo.watching import Watched
+from bridge_client.evidence import Promise, SignedRow, judge_all
 from bridge_core.host.ledger import LedgerLine, SignedOrder, encode_line
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.operations import Op
