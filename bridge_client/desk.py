@@ -81,7 +81,7 @@ class Desk:
         self.recall = Recall(link, journal, link.client, self._take_over)
         if not self.recall.done:
             self.resolver.errand = self.recall.run
-            link.on_hello = self.resolver.knock
+        link.on_hello = self.resolver.greeted
         link.restore(journal.pairs())
         self._admission.fork = journal.latches().get("LOG_FORK", "")
         link.session.fork_latched = bool(self._admission.fork)

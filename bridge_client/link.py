@@ -125,8 +125,10 @@ class Link:
     def check_page(self, page: LogPage) -> None:
         """Check a GET_LOG page against what was seen; a fork latches."""
         with self._guard:
-            fork = self.session.witness.check_page(page)
-            self.session.fork = self.session.fork or fork
+            session = self.session
+            session.fork = session.fork or session.witness.check_page(page)
+            if session.fork is None and session.witness.proven.size >= session.witness.top.size:
+                session.proven_inc = session.inc
 
     def accept_fork(self) -> Head:
         """Forget the fork and start from what the server shows now; return that pair."""
@@ -135,6 +137,7 @@ class Link:
             pair = fork.shown if fork is not None else self.session.witness.top
             self.session.witness.accept(pair)
             self.session.fork, self.session.fork_latched = None, False
+            self.session.proven_inc = self.session.inc
             return pair
 
     # --- HELLO -----------------------------------------------------------------------------

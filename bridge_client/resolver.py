@@ -64,10 +64,12 @@ class Resolver:
         """Begin."""
         self._thread.start()
 
-    def knock(self) -> None:
-        """There is a connection: do the errand, if one is left."""
+    def greeted(self) -> None:
+        """There is a connection: do the errand, if one is left; look at the record of a new run."""
         with self._wake:
             self._knocked = True
+            if self._link.session.proven_inc != self._link.session.inc:
+                self._witness_due = 0.0
             self._wake.notify()
 
     def adopt(self, order: Order) -> None:
@@ -152,8 +154,10 @@ class Resolver:
                     self._driver.deliver(order, frames)
                     self._settle(order)
         if time.monotonic() >= self._witness_due:
-            self._witness_due = time.monotonic() + _WITNESS_S
             self.witness()
+            session = self._link.session
+            shown = session.fork is not None or session.proven_inc == session.inc
+            self._witness_due = time.monotonic() + (_WITNESS_S if shown else _IDLE_S)
 
     def _do_errand(self) -> None:
         if not self._knocked:

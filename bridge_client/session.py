@@ -126,6 +126,7 @@ class Session:
         self.witness = Witness(pairs)
         self.fork: Fork | None = None
         self.fork_latched = False
+        self.proven_inc = ""
         self.stale = True
         self.rejected = 0
 
@@ -269,15 +270,19 @@ class Session:
         if view.rid != exchange.rid:
             return None
         mac = answer.mac_ea if answer.mac_ea != NO_MAC else view.ea_mac
-        return self._attest(self._doubt(replace(view, op=exchange.op)), exchange, mac)
+        return self._attest(self._doubt(replace(view, op=exchange.op), answer.inc), exchange, mac)
 
-    def _doubt(self, view: OrderView) -> OrderView:
+    def _doubt(self, view: OrderView, inc: str) -> OrderView:
         # The row may have gone with a record that was set back, and what has no tag cannot be
-        # found at the broker either: the outcome waits until an operator accepts the record.
-        forked = self.fork is not None or self.fork_latched
-        if not forked or view.op not in _NO_TAG or view.evidence != _ABSENT:
+        # found at the broker either. Believed only once this run's record has been seen to extend
+        # what we saw; of a forked one, once an operator has accepted it.
+        if view.op not in _NO_TAG or view.evidence != _ABSENT:
             return view
-        return replace(view, status=Status.UNKNOWN, code=ReasonCode.LOG_FORK, final=False)
+        forked = self.fork is not None or self.fork_latched
+        if not forked and self.proven_inc == inc:
+            return view
+        code = ReasonCode.LOG_FORK if forked else ReasonCode.RECONCILING
+        return replace(view, status=Status.UNKNOWN, code=code, final=False)
 
     def check_view(self, answer: Answer, asked: OrderView) -> OrderView:
         """Return what CHECK says an OPEN would get; nothing was journaled, no EA attests it."""

@@ -210,21 +210,23 @@ def test_a_get_status_about_another_order_says_nothing_about_this_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "evidence", "forked", "told"),
+    ("op", "evidence", "record", "told"),
     [
-        (Op.MODIFY, "ABSENT", True, ("UNKNOWN", "LOG_FORK")),
-        (Op.CANCEL, "ABSENT", True, ("UNKNOWN", "LOG_FORK")),
-        (Op.FLATTEN, "ABSENT", True, ("UNKNOWN", "LOG_FORK")),
-        (Op.MODIFY, "ABSENT", False, ("DENIED", "FENCED")),
-        (Op.MODIFY, "SERVER", True, ("DENIED", "FENCED")),
-        (Op.OPEN, "ABSENT", True, ("DENIED", "FENCED")),  # its tag was looked for at the broker
+        (Op.MODIFY, "ABSENT", "forked", ("UNKNOWN", "LOG_FORK")),
+        (Op.CANCEL, "ABSENT", "forked", ("UNKNOWN", "LOG_FORK")),
+        (Op.FLATTEN, "ABSENT", "forked", ("UNKNOWN", "LOG_FORK")),
+        (Op.MODIFY, "ABSENT", "not looked at", ("UNKNOWN", "RECONCILING")),
+        (Op.MODIFY, "ABSENT", "proven", ("DENIED", "FENCED")),
+        (Op.MODIFY, "SERVER", "forked", ("DENIED", "FENCED")),
+        (Op.OPEN, "ABSENT", "forked", ("DENIED", "FENCED")),  # its tag was looked for
     ],
 )
 def test_a_record_set_back_denies_nothing_that_leaves_no_tag_at_the_broker(
-    op: Op, evidence: str, forked: bool, told: tuple[str, str]
+    op: Op, evidence: str, record: str, told: tuple[str, str]
 ) -> None:
     one = session()
-    one.fork_latched = forked
+    one.fork_latched = record == "forked"
+    one.proven_inc = INC if record == "proven" else ""
     order = one.sign(op, _body(op), "c" * 32, NOW)
     question = one.sign(Op.GET_STATUS, m.GetStatus(rid="c" * 32, client_order_id=""), "a" * 32, NOW)
     said = OrderView(

@@ -221,7 +221,7 @@ def _stale_is_denied(right: Any) -> Any:
 
 
 def _no_doubt(_right: Any) -> Any:
-    return lambda _self, view: view
+    return lambda _self, view, _inc: view
 
 
 BUGS: Final[Mapping[str, Bug]] = {

@@ -25,9 +25,9 @@ from bridge_client.transport import Transport
 from bridge_client.witness import Now
 from bridge_core.protocol.codes import Refusal, Status
 from bridge_core.protocol.errors import RemoteProtocolError
-from bridge_core.protocol.messages import Request
+from bridge_core.protocol.messages import GetRange, Request
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.replies import LogPage, OrderView, decode_reply
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import parse_reply
@@ -40,6 +40,8 @@ __all__ = ["SimConnector", "SimLink"]
 
 _HELLO_AGAIN_MS: Final = 500
 _IDLE_MS: Final = 1000
+_LOG_MS: Final = 60_000
+_LOG_AGAIN_MS: Final = 1_000
 
 
 class SimLink(Link):
@@ -143,7 +145,8 @@ class SimConnector(Machine):
         self.on_told: Callable[[str, OrderView], None] = lambda _id, _view: None
         self._box = Mailbox(link=True)
         self._hello: tuple[Exchange, int] | None = None
-        self._hello_at_ms = 0
+        self._hello_at_ms = self._log_due_ms = 0
+        self._log_asked: Exchange | None = None
         self._planned_ms = -1
 
     # --- life --------------------------------------------------------------------------------
@@ -158,6 +161,7 @@ class SimConnector(Machine):
         self.cable.on_reply = self.wake
         self.cable.before_send = self.step
         self._box, self._hello, self._planned_ms = Mailbox(link=True), None, -1
+        self._log_asked = None
         self.orders = {}
         self.link = SimLink(self, self.cable.port, self.name)
         self.journal = ConnectorJournal(self.path, ACCT, "paper")
@@ -209,6 +213,7 @@ class SimConnector(Machine):
         if self.link.greeted:
             for client_order_id, draft in list(self.wanted.items()):
                 self._submit(client_order_id, draft)
+        self._look_at_record()
         due = self._drive()
         self._plan(max(1, min(_IDLE_MS, due)))
 
@@ -227,12 +232,33 @@ class SimConnector(Machine):
         if self._hello is not None and not self.link.greeted:
             exchange, epoch = self._hello
             if self.link.greeted_with(exchange, frames, epoch):
-                self._hello_at_ms = 0
+                self._hello_at_ms = self._log_due_ms = 0
                 self._keep_heads()
+                return
+        if self._log_asked is not None:
+            answer = self.link.accept(frames, self._log_asked)
+            if answer is not None:
+                self._take_page(answer)
                 return
         for order in list(self.orders.values()):
             self.driver.deliver(order, frames)
             self._settle(order)
+
+    def _look_at_record(self) -> None:
+        # As the resolver does: after a HELLO to a new run, then each minute.
+        session, now_ms = self.link.session, self.world.now_ms
+        if not self.link.greeted or session.fork is not None or now_ms < self._log_due_ms:
+            return
+        shown = session.proven_inc == session.inc
+        self._log_due_ms = now_ms + (_LOG_MS if shown else _LOG_AGAIN_MS)
+        first = session.witness.proven.size + 1
+        self._log_asked = self.ask(Op.GET_LOG, GetRange(since=0, first=first, count=0))
+
+    def _take_page(self, answer: Answer) -> None:
+        self._log_asked = None
+        if answer.status == Status.OK:
+            self.link.check_page(decode_reply(LogPage, answer.body))
+            self._keep_heads()
 
     def _keep_heads(self) -> None:
         fork = self.link.session.fork
@@ -308,6 +334,7 @@ class SimConnector(Machine):
             return None
         exchange = self.link.sign(op, body)
         sending(exchange.rid)
+        self.cable.port.route(exchange.rid, self._box)
         self.cable.port.send(exchange.frames)
         return exchange
 

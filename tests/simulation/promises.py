@@ -31,6 +31,7 @@ from tests.simulation.server import SimServer
 __all__ = ["Broken", "Promises"]
 
 _SHAPE: Final = "SHAPE"
+_NO_TAG: Final = frozenset({Op.MODIFY, Op.CANCEL, Op.FLATTEN})
 _RESUME_MS: Final = 15_000
 _DID: Final = frozenset({"FILLED", "PARTIAL", "WORKING", "DONE"})
 _CHARS: Final = SimBroker.comment_chars
@@ -62,6 +63,7 @@ class Promises:
         self._halted, self._at_broker, self._resume_ends_ms = False, "", 0
         self.heads: dict[int, str] = {}
         self.rolled_back = False
+        self._excused: set[str] = set()
         ground.on_begin = self._on_begin
         ground.on_executed = self._on_executed
         server.on_reply = self._on_reply
@@ -155,8 +157,11 @@ class Promises:
         if context.journal._db.in_transaction or row is None or row.state != token.status:
             raise Broken("S4", f"{token.rid} was answered {token.status} before it was durable")
 
-    def on_told(self, rid: str, view: OrderView) -> None:
+    def on_told(self, client: SimConnector, view: OrderView) -> None:
         """A strategy is told that an order is final."""
+        rid = view.rid
+        if self._unseen_loss(client, view):
+            self._excused.add(rid)
         if view.code == ReasonCode.DUPLICATE_ID:
             self.told.setdefault(rid, view)
             return
@@ -173,6 +178,17 @@ class Promises:
             return
         self._judge(rid, view, child=False)
 
+    def _unseen_loss(self, client: SimConnector, view: OrderView) -> bool:
+        # The honest limit of S7: what nobody saw of a record can be taken out of it unnoticed, and
+        # what leaves no tag at the broker is then found nowhere.
+        context = self._server.context
+        order = self.signed.get(view.rid)
+        if not self.rolled_back or context is None or order is None:
+            return False
+        size, head = client.link.shown
+        untouched = context.journal.hash_at(size).hex() == head
+        return view.evidence == "ABSENT" and order.op in _NO_TAG and untouched
+
     def _judge(self, rid: str, view: OrderView, *, child: bool) -> None:
         done = self._ground.executed.get(rid)
         if view.status in _DID:
@@ -180,7 +196,7 @@ class Promises:
                 raise Broken("S6", f"{rid} was told {view.status}, the broker did nothing")
             if done is not None and not child:
                 self._compare(rid, view, done)
-        elif done is not None and not (child and self.rolled_back):
+        elif done is not None and not (child and self.rolled_back) and rid not in self._excused:
             raise Broken("S6", f"{rid} was told {view.status} {view.code}, the broker did it")
 
     def _shaped(self, rid: str, view: OrderView) -> bool:

@@ -106,7 +106,7 @@ class Schedule:
 
     def _listen(self, client: SimConnector) -> None:
         def told(client_order_id: str, view: OrderView) -> None:
-            self.promises.on_told(view.rid, view)
+            self.promises.on_told(client, view)
             self.strategy.learn(view)
 
         client.on_told = told
