@@ -234,10 +234,18 @@ class Transport:
             sock.send(b"", _MORE)
         except zmq.Again:
             return False
-        # Once the first part is taken the rest follows: a message is queued as a whole.
-        sock.send(limits.FRAME_TAG, _MORE)
-        sock.send(frames.token, _MORE)
-        sock.send(frames.body, _LAST)
+        whole = True
+        for part, flags in (
+            (limits.FRAME_TAG, _MORE), (frames.token, _MORE), (frames.body, _LAST),
+        ):  # fmt: skip
+            try:
+                sock.send(part, flags)
+            except zmq.Again:
+                # The connection ended between two parts: ZeroMQ has taken the message back, and
+                # drops what is sent until the last part; so that has to be sent all the same.
+                whole = False
+        if not whole:
+            return False
         if not self._unanswered:
             self._heard = time.monotonic()
         self._unanswered += 1

@@ -1,101 +1,188 @@
-"""A server that kills itself at a named point (SIGKILL): `doomed_server.py CONFIG POINT`.
+"""A server on the paper broker that meets its end at a named place (see doom.py).
 
-Points: j1 and j2 (just after that commit of an OPEN), call (before the broker has it), act (the
-broker has begun), done (the broker has done it), answered (before J3), j3 (after it, before the
-reply), child (after the first child of a FLATTEN), unknown (a restart has just called a row
-UNKNOWN), scan (a restart reads the broker's records). An OPEN with the comment `slow` takes a
-second, so that the next one has to queue.
+Places, about the order with the comment `subject` unless they name another:
+STAGE begins, STAGE commits, STAGE committed: before a change of state is written, before its
+COMMIT, after it. The stages are j1, j2 (of a joined commit both), j3, unknown, fence, child (the
+J3 of a FLATTEN's child), parent (its J1), done (its J3), start (this run's first record).
+call, act, did, answered: before the broker has it, before and after its commit, before J3.
+replied: the final reply has been handed to ZeroMQ. scan: the broker's records are read.
+opened: the journal is open; listening; ready: it takes entries.
+
+An OPEN with the comment `first` holds the broker until `hold` is true of the subject, so that the
+subject has to queue: accepted, expired, halted, never. The subject itself may be held too.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bridge_core.protocol.chain import Record
 from bridge_core.protocol.messages import Open
+from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
 from bridge_server import wiring
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.core.orders import FINAL_STATES, OrderState
 from bridge_server.core.ports import Outcome, Scan, Submission
+from bridge_server.guard import HALTED_FILE
 from bridge_server.journal import Change, Journal, OrderRow
 from bridge_server.settings import Overrides, load_settings
+from bridge_server.wiring import Server
+from tests.support.doom import SUBJECT, Doom
+from tests.support.zygote import Channel
 
-POINT = sys.argv[2] if len(sys.argv) > 2 else ""
+__all__ = ["run"]
+
+_HOLD_S = 10.0
 
 
-def die(point: str) -> None:
-    """Die if this is the point."""
-    if point == POINT:
-        os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(10)  # SIGKILL of oneself is prompt, but not synchronous for every thread
+class _Fate:
+    """What this one process is about; every hook looks here."""
+
+    doom: Doom
+    server: Server
+    hold: dict[str, str]
+    accepted_until_ms = 0
+    rid = ""
+
+
+def _is_subject(row: OrderRow) -> bool:
+    return row.op == "OPEN" and f'"{SUBJECT}"'.encode() in row.body
 
 
 class DoomedJournal(Journal):
-    """Dies right after a commit."""
+    """Knows what the transaction that is open is about."""
 
-    _written: list[str]
+    _stages: list[str]
+
+    def __init__(self, path: Path) -> None:
+        self._stages = []
+        super().__init__(path)
+        _Fate.doom.at("opened")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self._written = []
+        self._stages = []
         with super().transaction():
             yield
-        for point in self._written:
-            die(point)
+            stages = self._stages
+            for stage in stages:
+                _Fate.doom.at(f"{stage} commits")
+        for stage in stages:
+            _Fate.doom.at(f"{stage} committed")
+
+    def _begin(self, *stages: str) -> None:
+        for stage in stages:
+            _Fate.doom.at(f"{stage} begins")
+        self._stages += stages
+
+    def append(self, record: Record) -> None:
+        if record.kind == "START":
+            self._begin("start")
+        super().append(record)
 
     def insert(self, row: OrderRow, kind: str, data: dict[str, str] | None = None) -> None:
+        if kind == "FENCE":
+            self._begin("fence")
+        elif row.op == "FLATTEN":
+            self._begin("parent")
+        elif _is_subject(row):
+            _Fate.rid = row.rid
+            both = row.state is OrderState.DISPATCHING
+            self._begin("j1", *(["j2"] if both else []))
         super().insert(row, kind, data)
-        self._note(row, row.state)
+        if _is_subject(row):
+            _Fate.accepted_until_ms = row.deadline_ms
 
     def change(
-        self, row: OrderRow, to: Change, reply: Callable[[Any], Frames] | None = None
+        self, row: OrderRow, to: Change, reply: Callable[[OrderView], Frames] | None = None
     ) -> OrderRow:
-        moved = super().change(row, to, reply)
-        self._note(row, to.state)
-        return moved
-
-    def _note(self, row: OrderRow, state: OrderState) -> None:
-        if state is OrderState.UNKNOWN:
-            self._written.append("unknown")
-        if row.parent and state in FINAL_STATES:
-            self._written.append("child")
-        if row.op == "OPEN":
-            stage = {OrderState.ACCEPTED: "j1", OrderState.DISPATCHING: "j2"}.get(state)
-            self._written.append(stage or ("j3" if state in FINAL_STATES else ""))
+        if to.state is OrderState.UNKNOWN:
+            self._begin("unknown")
+        elif to.state in FINAL_STATES and (row.parent or row.op == "FLATTEN"):
+            self._begin("child" if row.parent else "done")
+        elif _is_subject(row):
+            self._begin("j3" if to.state in FINAL_STATES else "j2")
+        return super().change(row, to, reply)
 
 
 class DoomedPaper(PaperBackend):
     """Dies before, during or after the act."""
 
     def execute(self, submission: Submission) -> Outcome:
-        die("call")
-        if isinstance(submission.body, Open) and submission.body.comment == "slow":
-            time.sleep(1)
+        said = submission.body.comment if isinstance(submission.body, Open) else ""
+        if said == SUBJECT:
+            _Fate.doom.at("call")
+        if said in _Fate.hold:
+            _hold(_Fate.hold[said])
+        self._ours = said == SUBJECT
         outcome = super().execute(submission)
-        die("answered")
+        if self._ours:
+            _Fate.doom.at("answered")
         return outcome
 
-    def _commit(self, *given: Any) -> Any:
-        die("act")
+    def _commit(self, *given: Any) -> Outcome:
+        if self._ours:
+            _Fate.doom.at("act")
         outcome = super()._commit(*given)
-        die("done")
+        if self._ours:
+            _Fate.doom.at("did")
         return outcome
 
     def scan(self, since_wall_ms: int) -> Scan:
-        die("scan")
+        _Fate.doom.at("scan")
         return super().scan(since_wall_ms)
 
 
-def main() -> int:
-    """Run until the point."""
-    config = Path(sys.argv[1])
+def _hold(until: str) -> None:
+    end = time.monotonic() + _HOLD_S
+    while until == "never" or (not _holds(until) and time.monotonic() < end):
+        time.sleep(0.002)
+
+
+def _holds(until: str) -> bool:
+    if until == "accepted":
+        return _Fate.accepted_until_ms > 0
+    if until == "expired":
+        late_ms = time.time_ns() // 1_000_000 - 50
+        return 0 < _Fate.accepted_until_ms < late_ms
+    return _Fate.server.context.journal.path.with_name(HALTED_FILE).exists()
+
+
+def _watch(server: Server) -> None:
+    """Say when it takes entries, and meet the place after the final reply."""
+    service, transport = server.service, server.context.transport
+    turn, send = service.turn, transport.send
+    said: list[bool] = []
+
+    def watched_turn(timeout_ms: int) -> None:
+        turn(timeout_ms)
+        shot = server.context.snapshot
+        if not said and not service.settlement._recovering and shot is not None and shot.quotes:
+            said.append(True)
+            _Fate.doom.at("ready")
+            _Fate.doom.channel.say(word="ready")
+
+    def watched_send(route: bytes, reply: Frames) -> None:
+        send(route, reply)
+        if _Fate.rid and _Fate.rid.encode() in reply.token and b":FILLED:" in reply.token:
+            time.sleep(0.01)  # ZeroMQ's own thread may have it on the wire by now
+            _Fate.doom.at("replied")
+
+    service.turn = watched_turn  # type: ignore[method-assign]
+    transport.send = watched_send  # type: ignore[method-assign]
+
+
+def run(given: dict[str, Any], channel: Channel) -> int:
+    """Serve until the end; `given` is the plan, with `config` and perhaps `hold`."""
+    _Fate.doom = Doom(given, channel)
+    _Fate.hold = given.get("hold", {})
+    config = Path(given["config"])
     settings = load_settings(config, Overrides())
     # mypy: the name is the module's own import, not its export; the hook is the tests' alone.
     vars(wiring)["Journal"] = DoomedJournal
@@ -107,9 +194,9 @@ def main() -> int:
             folder=base / settings.state, base=base, clock=clock,
         ),
     )  # fmt: skip
+    _Fate.server = server
     signal.signal(signal.SIGTERM, lambda *_: server.service.ask_stop())
+    _watch(server)
+    _Fate.doom.at("listening")
+    channel.say(word="listening")
     return server.run()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -37,7 +37,6 @@ __all__ = [
 ]  # fmt: skip
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_RUNNER: Final = Path(__file__).with_name("doomed_server.py")
 _START_S: Final = 15.0
 _taken: Final[dict[int, FileLock]] = {}
 
@@ -238,16 +237,11 @@ class Running:
 
 
 class Process:
-    """A server in a process of its own, on the paper broker.
+    """A server in a process of its own, on the paper broker."""
 
-    `point` makes it kill itself (SIGKILL) at a named point: see doomed_server.py.
-    """
-
-    def __init__(self, account: Account, point: str = "") -> None:
+    def __init__(self, account: Account) -> None:
         self.account = account
         command = [sys.executable, "-m", "bridge_server", "run", "--config", str(account.config)]
-        if point:
-            command = [sys.executable, str(_RUNNER), str(account.config), point]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

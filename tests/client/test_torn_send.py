@@ -1,0 +1,66 @@
+"""A connection that ends between two parts of a message: what has not left is not UNKNOWN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from bridge_client import Connector
+from bridge_core.protocol.operations import Op
+from tests.support.fake_server import FakeServer, make_kit
+from tests.support.running import wait_until
+
+
+class Severed:
+    """The real socket, but the server ends, and ZeroMQ knows it, just before the n-th part."""
+
+    def __init__(self, bridge: Connector, server: FakeServer, part: int) -> None:
+        self._transport = bridge._link.transport
+        self._socket = self._transport._sock
+        self._server, self._left = server, part
+        self.refused = 0
+        self._transport._sock = self  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def send(self, part: bytes, flags: int) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._server.stop()
+            wait_until(self._is_cut)
+        try:
+            self._socket.send(part, flags)
+        except zmq.Again:
+            self.refused += 1
+            raise
+
+    def _is_cut(self) -> bool:
+        self._transport._watch()
+        return not self._transport.connected
+
+    def mend(self) -> None:
+        self._transport._sock = self._socket
+
+
+@pytest.mark.parametrize("part", [1, 2, 3, 4])
+def test_a_message_that_is_cut_between_its_parts_has_not_left_and_the_next_one_goes_through(
+    tmp_path: Path, part: int
+) -> None:
+    kit = make_kit(tmp_path / "connector")
+    with FakeServer(kit) as server, Connector.from_config(kit.config, client="atlas") as bridge:
+        bridge.connect()
+        bridge.get_positions()
+        severed = Severed(bridge, server, part)
+        result = bridge.buy("EURUSD", 0.01, client_order_id="only", wait=0.2)
+        severed.mend()
+        assert severed.refused >= 1
+        assert (result.status, result.code, result.by) == ("DENIED", "NO_CONNECTION", "connector")
+        server.start()
+        assert bridge.ping(5).ms > 0
+        assert bridge.buy("EURUSD", 0.01, client_order_id="next").status == "FILLED"
+        assert server.count(Op.OPEN) == 1
+        assert bridge.buy("EURUSD", 0.01, client_order_id="only").code == "NO_CONNECTION"
