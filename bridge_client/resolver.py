@@ -154,10 +154,19 @@ class Resolver:
                     self._driver.deliver(order, frames)
                     self._settle(order)
         if time.monotonic() >= self._witness_due:
-            self.witness()
-            session = self._link.session
-            shown = session.fork is not None or session.proven_inc == session.inc
-            self._witness_due = time.monotonic() + (_WITNESS_S if shown else _IDLE_S)
+            self._look_at_record()
+
+    def _look_at_record(self) -> None:
+        session = self._link.session
+        before = session.proven_inc
+        self.witness()
+        shown = session.fork is not None or session.proven_inc == session.inc
+        self._witness_due = time.monotonic() + (_WITNESS_S if shown else _IDLE_S)
+        if session.proven_inc != before:  # what was doubted until now may be believed
+            with self._wake:
+                for order in self._open.values():
+                    if order.life is not None:
+                        order.life.nudge(self._link.clocks())
 
     def _do_errand(self) -> None:
         if not self._knocked:

@@ -43,7 +43,6 @@ EXPIRED: Final = End("DENIED", "EXPIRED", "SERVER", 0)
 HALTED: Final = End("DENIED", "HALTED", "SERVER", 0)
 FULL: Final = End("DENIED", "JOURNAL_FULL", "SERVER", 0)
 FLAT: Final = End("DONE", "-", "BROKER", 2)
-STALE: Final = End("DENIED", "STALE_INCARNATION", "", 0)
 
 DIE: Final[list[list[Any]]] = [["die"]]
 SOON: Final[list[list[Any]]] = [["stall", 100], ["die"]]  # what was sent is on its way by then
@@ -171,7 +170,7 @@ POINTS: Final[tuple[Point, ...]] = (
     Point(8, "the network doubles the request", "doubled"),
     Point(9, "S is down: nothing is signed, the id stays free", "down"),
     Point(9, "S is down: the message reaches the next run", "next-run", ttl_ms=900,
-          ends=(STALE, NEVER_SEEN)),
+          ends=(NEVER_SEEN,)),
     # --- S dies --------------------------------------------------------------------------------
     Point(10, "S with the message in its inbound queue", "inbound", ttl_ms=800,
           ends=(NEVER_SEEN,)),

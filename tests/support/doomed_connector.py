@@ -8,16 +8,19 @@ outcome begins, outcome commits, outcome committed; returned (the caller has bee
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import zmq
 
-from bridge_client import Connector, desk, journal, link, opening, resolver
-from bridge_client.journal import ConnectorJournal, Row
+from bridge_client import Connector, desk, journal, opening, resolver
+from bridge_client.journal import ConnectorJournal, Row, Said
+from bridge_client.link import Link
 from bridge_client.order import Driver, Order
-from bridge_client.transport import Transport
+from bridge_client.session import Identity
+from bridge_client.transport import Dial, Transport
+from bridge_client.witness import Now
 from bridge_core.host.sqlite import Connection, transaction
 from bridge_core.protocol.chain import Head
 from bridge_core.protocol.replies import OrderView
@@ -59,13 +62,17 @@ class DoomedJournal(ConnectorJournal):
         super().intend(row)
 
     def outcomes(
-        self, views: Iterable[tuple[OrderView, bool]], now_ms: int, pair: Head | None = None
+        self,
+        views: Iterable[tuple[OrderView, bool]],
+        now_ms: int,
+        pair: Head | None = None,
+        said: Mapping[str, Said] | None = None,
     ) -> None:
         told = list(views)
         if any(view.rid == _Fate.awaited for view, _ in told):
             _Fate.doom.at("outcome begins")
             _Fate.stage = "outcome"
-        super().outcomes(told, now_ms, pair)
+        super().outcomes(told, now_ms, pair, said)
 
 
 class DoomedTransport(Transport):
@@ -96,14 +103,20 @@ class DoomedDriver(Driver):
         super().deliver(order, frames)
 
 
+class DoomedConnector(Connector):
+    """A connector over the doomed transport."""
+
+    def _open_link(self, identity: Identity, dial: Dial, clocks: Callable[[], Now]) -> Link:
+        return Link(identity, dial, self.client, clocks, DoomedTransport)
+
+
 def run(given: dict[str, Any], channel: Channel) -> int:
     """Buy what `orders` lists, tell each result, and stay until killed."""
     _Fate.doom = Doom(given, channel)
     vars(journal)["transaction"] = _transaction
     vars(opening)["ConnectorJournal"] = DoomedJournal
-    vars(link)["Transport"] = DoomedTransport
     vars(desk)["Driver"] = vars(resolver)["Driver"] = DoomedDriver
-    with Connector.from_config(given["config"], client="atlas") as bridge:
+    with DoomedConnector.from_config(given["config"], client="atlas") as bridge:
         bridge.connect(_PATIENCE_S)
         channel.say(word="connected")
         for order in given["orders"]:
