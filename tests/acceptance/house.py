@@ -103,10 +103,14 @@ class StageClient(RawClient):
     ) -> None:
         super().__init__(bundle, endpoint, curve=curve)
         self._house = house
+        # A key that the server no longer knows gets no answer to anything.
+        self.mute = False
 
     def token(self, op: Op, **changes: object) -> RequestToken:
-        """Return an unsigned token, issued now."""
-        return super().token(op, **{"iat": self._house.clock.true_ms(), **changes})
+        """Return an unsigned token: entries by our own clock, the rest by the server's."""
+        clock = self._house.clock
+        iat = clock.true_ms() if op in (Op.OPEN, Op.CHECK) else clock.wall_ms()
+        return super().token(op, **{"iat": iat, **changes})
 
     def sign(self, op: Op, body: Request | bytes, **changes: object) -> Frames:
         """Return signed frames, kept as what was signed under their rid."""
@@ -133,6 +137,7 @@ class House:
         self.process: Process | None = None
         self.running: Running | None = None
         self.tampered = False
+        self.revoked: set[str] = set()
         self._clients: dict[str, StageClient] = {}
         self._verified = Head(0, GENESIS)
         self._hashes: dict[int, bytes] = {0: GENESIS}
@@ -175,17 +180,20 @@ class House:
         return self._clients[who]
 
     def extra_client(self, who: str = "connector", *, curve: str = "") -> StageClient:
-        """Return another client of a bundle, with the CURVE identity of another if named."""
+        """Return another client of a bundle, with the CURVE identity of another if named.
+
+        Only the first says HELLO; the others are told the incarnation, since not all may ask.
+        """
         bundle = self.bundle(who)
         other = self.bundle(curve) if curve else None
         endpoint = f"tcp://127.0.0.1:{self.account.port}"
         client = StageClient(bundle, endpoint, self, curve=other)
-        try:
-            if not curve:
-                client.hello()
-        except BaseException:
-            client.close()
-            raise
+        client.mute = bundle.kid in self.revoked
+        known = self._clients.get("connector")
+        if known is not None:
+            client.inc = known.inc
+        else:
+            client.hello()
         self._clients.setdefault(f"{who} {len(self._clients)}", client)
         return client
 
@@ -278,7 +286,7 @@ class House:
 
     def fit_to_reuse(self) -> bool:
         """Return whether the next scenario may begin in this house."""
-        if not self.alive or self.paper or self.tampered or self.clock.set_ms:
+        if not self.alive or self.paper or self.tampered or self.revoked or self.clock.set_ms:
             return False
         if self.broker.plan or not self.broker.connected:
             return False

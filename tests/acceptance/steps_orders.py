@@ -23,14 +23,19 @@ from tests.acceptance.language import says
 from tests.acceptance.world import Signed, World
 from tests.support.raw_client import close_body, open_body
 from tests.support.running import wait_until
+from tests.support.scripted_backend import Hang, loses, rejects
 
 NAME: Final = r"[a-z][a-z0-9-]*"
 WHO: Final = "connector|operator|query|reduce|trade"
 _ORDER: Final = r"(?P<side>buy|sell) (?P<symbol>\S+) (?P<volume>\S+)"
 _WITH: Final = r"(?: with (?P<fields>.+?))?"
 _AS: Final = rf"(?: as (?P<name>{NAME}))?"
-_BY: Final = rf"(?:the (?P<who>{WHO}) )?"
+_BY: Final = rf"(?:with the (?P<who>{WHO}) key: )?"
 _NUMBERS: Final = frozenset({"deviation", "expiration", "strategy", "ticket", "ttl", "iat"})
+UNITS: Final = {
+    "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "days": 86_400_000,
+    "years": 31_557_600_000,
+}  # fmt: skip
 _TOKEN: Final = frozenset({"ttl", "iat", "inc", "rid", "kid", "acct"})
 
 
@@ -100,20 +105,29 @@ def fields_of(text: str | None, world: World) -> tuple[dict[str, object], dict[s
     """Return the fields of `sl 1.1, ttl 200` as (of the token, of the body).
 
     `rid of first`, `id of first` and `ticket of first` take another request's; `sl ""` is empty;
-    `sl 1.1` is text and `ttl 200` a number, as protocol.md has them.
+    `sl 1.1` is text and `ttl 200` a number, as protocol.md has them; `issued 250 ms ahead` and
+    `issued 6 s ago` set the iat.
     """
     token: dict[str, object] = {}
     body: dict[str, object] = {}
     for part in re.split(r", ", text) if text else []:
         key, _, value = part.partition(" ")
         found: object = value.strip('"')
-        if value.startswith("of "):
+        if key == "issued":
+            key, found = "iat", world.house.clock.true_ms() + _shift(value)
+        elif value.startswith("of "):
             found = _of(world.get(value[3:]), key)
         elif key in _NUMBERS and re.fullmatch(r"-?\d+", value):
             found = int(value)
         key = "client_order_id" if key == "id" else key
         (token if key in _TOKEN else body)[key] = found
     return token, body
+
+
+def _shift(text: str) -> int:
+    match = re.fullmatch(r"(\d+) (ms|s|min|h|days|years) (ahead|ago)", text)
+    assert match is not None, f"not a time from now: {text!r}"
+    return int(match[1]) * UNITS[match[2]] * (1 if match[3] == "ahead" else -1)
 
 
 def _of(one: Signed, key: str) -> object:
@@ -124,7 +138,7 @@ def _of(one: Signed, key: str) -> object:
     return getattr(one.token, key)
 
 
-@says(rf"(?P<only>sign )?{_BY}{_ORDER}{_WITH}{_AS}")
+@says(rf"{_BY}(?P<only>sign )?{_ORDER}{_WITH}{_AS}")
 def order(world: World, **said: str) -> str | None:
     """`buy EURUSD 0.01 with sl 1.05, ttl 200 as first`; `sign buy ...` does not send it."""
     token, changes = fields_of(said.get("fields"), world)
@@ -142,7 +156,7 @@ def _do(
     return None if said.get("only") else world.ask(one)
 
 
-@says(rf"(?P<only>sign )?{_BY}a (?P<type>(?:buy|sell) (?:limit|stop)) (?P<symbol>\S+) "
+@says(rf"{_BY}(?P<only>sign )?a (?P<type>(?:buy|sell) (?:limit|stop)) (?P<symbol>\S+) "
       rf"(?P<volume>\S+) at (?P<price>\S+){_WITH}{_AS}")  # fmt: skip
 def pending(world: World, **said: str) -> str | None:
     """`a buy limit EURUSD 0.01 at 1.05 as resting`."""
@@ -154,7 +168,7 @@ def pending(world: World, **said: str) -> str | None:
     return _do(world, said, Op.OPEN, body, token)
 
 
-@says(rf"(?P<only>sign )?{_BY}(?P<act>close|cancel|modify) (?P<which>{NAME}){_WITH}{_AS}")
+@says(rf"{_BY}(?P<only>sign )?(?P<act>close|cancel|modify) (?P<which>{NAME}){_WITH}{_AS}")
 def on_ticket(world: World, **said: str) -> str | None:
     """`close first`, `modify first with sl 1.05, old_sl 1.04`, `cancel resting`."""
     token, changes = fields_of(said.get("fields"), world)
@@ -176,7 +190,7 @@ def on_ticket(world: World, **said: str) -> str | None:
     return _do(world, said, op, body, token)
 
 
-@says(rf"(?P<only>sign )?{_BY}flatten(?: (?P<scope>ALL|POSITIONS|PENDINGS))?{_WITH}{_AS}")
+@says(rf"{_BY}(?P<only>sign )?flatten(?: (?P<scope>ALL|POSITIONS|PENDINGS))?{_WITH}{_AS}")
 def flatten(world: World, **said: str) -> str | None:
     """Close and cancel everything, as one order."""
     token, changes = fields_of(said.get("fields"), world)
@@ -187,7 +201,7 @@ def flatten(world: World, **said: str) -> str | None:
     return _do(world, said, Op.FLATTEN, Flatten(**values), token)  # type: ignore[arg-type]
 
 
-@says(rf"(?P<only>sign )?{_BY}(?P<act>halt|reduce only){_WITH}{_AS}")
+@says(rf"{_BY}(?P<only>sign )?(?P<act>halt|reduce only){_WITH}{_AS}")
 def stop(world: World, **said: str) -> str | None:
     """Lower the trading state."""
     token, _ = fields_of(said.get("fields"), world)
@@ -195,7 +209,7 @@ def stop(world: World, **said: str) -> str | None:
     return _do(world, said, op, Stop(reason="scenario"), token)
 
 
-@says(rf"(?P<only>sign )?{_BY}fence (?P<which>{NAME}){_WITH}{_AS}")
+@says(rf"{_BY}(?P<only>sign )?fence (?P<which>{NAME}){_WITH}{_AS}")
 def fence(world: World, **said: str) -> str | None:
     """Plant a tombstone; the answer is said in the words of the order it is about."""
     one = world.get(said["which"])
@@ -235,18 +249,54 @@ def send(world: World, which: str, how: str = "") -> str:
     return world.ask(one)
 
 
-# --- time ------------------------------------------------------------------------------------
+@says(rf"start (?P<which>{NAME})")
+def start(world: World, which: str) -> None:
+    """Send signed bytes and do not wait for the answer."""
+    one = world.get(which)
+    world.client(one.who).send(one.frames)
 
-_UNITS: Final = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
+
+@says(rf"the answer to (?P<which>{NAME})")
+def answer_to(world: World, which: str) -> str:
+    """Wait for the answer to what was started."""
+    return world.receive(world.get(which))
+
+
+# --- time ------------------------------------------------------------------------------------
 
 
 @says(r"(?P<count>\d+) (?P<unit>ms|s|min|h) pass(?:es)?")
 def passes(world: World, count: str, unit: str) -> None:
     """Time passes at once, on every clock of the house."""
-    world.house.clock.advance(int(count) * _UNITS[unit])
+    world.house.clock.advance(int(count) * UNITS[unit])
 
 
 # --- the broker ------------------------------------------------------------------------------
+
+
+@says(r"the broker (?P<how>hangs|goes on|answers again)")
+def broker_does(world: World, how: str) -> None:
+    """`hangs`: the next call stands still until the broker `goes on`."""
+    if how == "hangs":
+        world.notes["hang"] = world.house.broker.hang()
+        return
+    world.house.broker.let_go()
+
+
+@says(r"the broker (?P<how>loses|rejects|did but loses) the next one")
+def broker_plans(world: World, how: str) -> None:
+    """No answer comes, whether or not it was done; or a definite no."""
+    step = rejects() if how == "rejects" else loses(executed=how == "did but loses")
+    world.house.broker.plan.append(step)
+
+
+@says(r"the broker stands still")
+def stands_still(world: World) -> None:
+    """Wait until an order has reached the broker that hangs."""
+    hang = world.notes["hang"]
+    assert isinstance(hang, Hang)
+    hang.wait_entered()
+
 
 _TIMES: Final = ("never", "once", "twice")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.support.running import wait_until
 
 __all__ = ["Signed", "Stage", "World", "said_of", "words_of"]
 
-_BARRIER_S: Final = 5_000
+_BARRIER_MS: Final = 5_000
 _SETTLE_S: Final = 5.0
 
 
@@ -36,7 +37,7 @@ class Signed:
 
     frames: Frames
     token: RequestToken
-    client: StageClient
+    who: str
     answers: list[Answer] = field(default_factory=list)
 
     @property
@@ -83,6 +84,13 @@ def words_of(request: RequestToken, answer: Answer) -> str:
         f"value={body.value}" if body.value else "",
     ]
     return " ".join(one for one in words if one)
+
+
+def _dropped(before: StateReply, after: StateReply) -> str:
+    for name, count in after.counters.items():
+        if name.startswith("dropped_") and count > before.counters.get(name, 0):
+            return name.removeprefix("dropped_")
+    return ""
 
 
 class Stage:
@@ -190,15 +198,13 @@ class World:
         self, name: str, op: Op, body: Request | bytes, who: str = "connector", **changes: object
     ) -> Signed:
         """Sign a request with a bundle's keys and keep it under a name."""
-        client = self.client(who)
-        frames = client.sign(op, body, **changes)
-        return self.keep(name, frames, client)
+        return self.keep(name, self.client(who).sign(op, body, **changes), who)
 
-    def keep(self, name: str, frames: Frames, client: StageClient) -> Signed:
+    def keep(self, name: str, frames: Frames, who: str = "connector") -> Signed:
         """Keep frames under a name; `last` is always the latest."""
         token = parse_request(frames.token)
         assert token is not None, f"{name} is no request token"
-        one = Signed(frames, token, client)
+        one = Signed(frames, token, who)
         self.signed[name] = self.signed["last"] = one
         return one
 
@@ -209,7 +215,7 @@ class World:
 
     def ask(self, one: Signed, client: StageClient | None = None) -> str:
         """Send a signed request; return the answer's words, or `nothing, dropped as WHY`."""
-        return self.deliver(one.parts, client or one.client, one)
+        return self.deliver(one.parts, client or self.client(one.who), one)
 
     def deliver(self, parts: list[bytes], client: StageClient, one: Signed | None = None) -> str:
         """Send exactly these parts; return what came of them.
@@ -220,21 +226,35 @@ class World:
         before = self._health(client)
         client.send_parts(*parts)
         hashed = request_hash(Frames(parts[2], parts[3])) if len(parts) == 4 else ""
+        if client.mute:
+            return self._silence(client, before)
         answer, after = self._until_barrier(client, hashed, one)
         if answer is not None:
             return self._heard(answer, one)
-        dropped = [
-            name.removeprefix("dropped_")
-            for name, count in after.counters.items()
-            if name.startswith("dropped_") and count > before.counters.get(name, 0)
-        ]
+        dropped = _dropped(before, after)
         if dropped:
-            return f"nothing, dropped as {dropped[0]}"
+            return f"nothing, dropped as {dropped}"
         assert one is not None, "neither answered nor counted as dropped"
-        reply = client.receive(_BARRIER_S)
-        if reply is None:
-            return "nothing"
-        return self._heard(client.check(one.frames, reply), one)
+        return self.receive(one, client)
+
+    def _silence(self, client: StageClient, before: StateReply) -> str:
+        until = time.monotonic() + _BARRIER_MS / 1000
+        while time.monotonic() < until:
+            if client.receive(2) is not None:
+                return "an answer"
+            dropped = _dropped(before, self._health(client))
+            if dropped and client.receive(20) is None:
+                return f"nothing, dropped as {dropped}"
+        return "nothing"
+
+    def receive(self, one: Signed, client: StageClient | None = None) -> str:
+        """Wait for the next answer to a request that was sent; return its words, or `nothing`."""
+        client = client or self.client(one.who)
+        while (reply := client.receive(_BARRIER_MS)) is not None:
+            token = parse_reply(reply.token)
+            if token is not None and token.req_hash == request_hash(one.frames):
+                return self._heard(client.check(one.frames, reply), one)
+        return "nothing"
 
     def _heard(self, answer: Answer, one: Signed | None) -> str:
         request = one.token if one is not None else None
@@ -246,6 +266,7 @@ class World:
         return f"the same reply: {words}" if same else words
 
     def _health(self, client: StageClient) -> StateReply:
+        client = self.house.client() if client.mute else client
         sent = Hello(client="raw", version="1", sent=self.house.clock.true_ms())
         answer = client.ask(client.sign(Op.HEALTH, sent, iat=self.house.clock.wall_ms()))
         return decode_reply(StateReply, answer.body)
@@ -258,7 +279,7 @@ class World:
         client.send(barrier)
         answer: Answer | None = None
         while True:
-            reply = client.receive(_BARRIER_S)
+            reply = client.receive(_BARRIER_MS)
             assert reply is not None, "the server is silent to everybody"
             token = parse_reply(reply.token)
             assert token is not None, "an answer that is no reply token"
