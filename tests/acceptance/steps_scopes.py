@@ -99,7 +99,7 @@ def asks_with_order_key(world: World, who: str, op: str) -> str:
     parts = client.token(Op(op))
     key = RequestKeys(client.keys.keys[Purpose.ORDER_SRV], Purpose.ORDER_SRV)
     frames = sign_request(parts, encode_body(body_of(Op(op), client, world)), key)
-    return world.ask(world.keep("last", frames, client))
+    return world.ask(world.keep("last", frames, who))
 
 
 # --- 255: names that are none ------------------------------------------------------------------

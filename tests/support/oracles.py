@@ -26,6 +26,8 @@ from bridge_server.record import verify_file
 __all__ = ["Broken", "Evidence", "Told", "broken_promises", "journal_evidence"]
 
 DID: Final = frozenset({Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE})
+# A FLATTEN acts through its children; the operator's words act on the account's state alone.
+_ASKS_NO_BROKER: Final = (Op.FLATTEN, Op.RESUME, Op.SETTLE)
 _PAGE: Final = 5_000
 
 
@@ -179,7 +181,7 @@ def _false(evidence: Evidence) -> Iterable[Broken]:
     seen: set[tuple[str, str]] = set()
     for rid, view in claims:
         order = evidence.signed.get(rid)
-        if order is None or order.op is not Op.FLATTEN:
+        if (order.op if order is not None else view.op) not in _ASKS_NO_BROKER:
             why = acts.contradict(rid, view)
             if why and (rid, why) not in seen:
                 seen.add((rid, why))
