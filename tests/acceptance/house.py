@@ -7,9 +7,12 @@ signs and every bound answer it gets is kept for the oracles.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+import zmq
 
 from bridge_core.host.bundles import Bundle, load_bundle
 from bridge_core.host.ledger import LedgerLine, SignedOrder, read_ledger
@@ -38,6 +41,7 @@ __all__ = ["House", "Recorder", "StageClient"]
 # What a test sends in a minute, a strategy sends in a day.
 FAST: Final = "\n".join(f"rates.{lane}_per_s = 100000" for lane in ("entry", "reduce", "settle"))
 _LEDGER: Final = "ledger.jsonl"
+_PATIENCE: Final = 20
 
 
 class Recorder:
@@ -117,6 +121,17 @@ class StageClient(RawClient):
         frames = super().sign(op, body, **changes)
         self._house.recorder.sign(frames)
         return frames
+
+    def send_parts(self, *parts: bytes) -> None:
+        """Send exactly these parts; a connection that is not there yet is waited for."""
+        for _ in range(_PATIENCE):
+            try:
+                super().send_parts(*parts)
+            except zmq.Again:
+                time.sleep(0.01)
+            else:
+                return
+        raise TimeoutError("no connection")
 
     def check(self, request: Frames, reply: Frames) -> Answer:
         """Return a reply as a bound answer, kept as what was told."""

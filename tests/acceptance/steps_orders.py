@@ -237,11 +237,13 @@ def becomes(world: World, which: str, word: str) -> str:
 # --- sending what was signed -----------------------------------------------------------------
 
 
-@says(rf"send (?P<which>{NAME})(?: again)?(?: (?P<how>on another socket|from the (?:{WHO})"
+@says(rf"{_BY}send (?P<which>{NAME})(?: again)?(?: (?P<how>on another socket|from the (?:{WHO})"
       rf" identity))?")  # fmt: skip
-def send(world: World, which: str, how: str = "") -> str:
+def send(world: World, which: str, how: str = "", who: str = "") -> str:
     """Send signed bytes, once more or for the first time, perhaps over somebody else's socket."""
     one = world.get(which)
+    if who:
+        return world.ask(one, world.client(who))
     if how.startswith("from"):
         return world.ask(one, world.client(how.split()[2]))
     if how:

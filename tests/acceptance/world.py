@@ -25,7 +25,7 @@ from tests.support.oracles import Broken, broken_promises
 from tests.support.raw_client import Answer
 from tests.support.running import wait_until
 
-__all__ = ["Signed", "Stage", "World", "said_of", "words_of"]
+__all__ = ["Signed", "Stage", "World", "is_drop", "said_of", "words_of"]
 
 _BARRIER_MS: Final = 5_000
 _SETTLE_S: Final = 5.0
@@ -88,9 +88,14 @@ def words_of(request: RequestToken, answer: Answer) -> str:
 
 def _dropped(before: StateReply, after: StateReply) -> str:
     for name, count in after.counters.items():
-        if name.startswith("dropped_") and count > before.counters.get(name, 0):
+        if is_drop(name) and count > before.counters.get(name, 0):
             return name.removeprefix("dropped_")
     return ""
+
+
+def is_drop(counter: str) -> bool:
+    """Return whether a counter of HEALTH counts messages that got no answer."""
+    return counter.startswith("dropped_") or counter == "malformed"
 
 
 class Stage:
