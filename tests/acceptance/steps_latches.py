@@ -123,7 +123,7 @@ def halted_file(world: World, line: str) -> str:
     return state_of(house)
 
 
-# --- another account -------------------------------------------------------------------------------
+# --- another account ---------------------------------------------------------------------------
 
 
 @cache

@@ -196,7 +196,7 @@ def past_the_key(world: World) -> str:
 
 def _reaches(world: World, op: Op) -> bool:
     who = "operator" if op in (Op.RESUME, Op.SETTLE) else "trade"
-    return asks(world, who, op.value).startswith("answered")
+    return _answered(world, who, op, body_of(op, world.client(who), world)).startswith("answered")
 
 
 # --- 258: latches ------------------------------------------------------------------------------
