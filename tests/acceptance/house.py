@@ -287,7 +287,8 @@ class House:
             take_journal(path, signed, told)
         return Evidence(
             acct=self.account.folder.name, signed=signed, lines=self.lines(), told=told, rows=rows,
-            alarms=alarms, heads=self.recorder.heads, log=log, hashes=self._hashes,
+            whole=not self.tampered, alarms=alarms, heads=self.recorder.heads, log=log,
+            hashes=self._hashes,
         )  # fmt: skip
 
     def _read_log(self, client: StageClient) -> Head | ChainFault:
