@@ -122,3 +122,25 @@ def active(world: World) -> str:
     """Wait until the server, seen by the connector, takes entries."""
     wait_until(lambda: connector_of(world).health().state == "ACTIVE", 10)
     return "ACTIVE"
+
+
+@says(r"the connector audits the record")
+def audits(world: World) -> str:
+    """Do now what the connector's background does each minute."""
+    connector_of(world).connect(10)
+    desk = connector_of(world)._desk
+    assert desk is not None
+    desk.resolver.witness()
+    return " ".join(connector_of(world).health().latches) or "none"
+
+
+@says(rf"its history says the same of (?P<which>{NAME})")
+def history_agrees(world: World, which: str) -> str:
+    """Compare what was told of an order with the broker's deals."""
+    bridge, result = connector_of(world), result_of(world, which)
+    deals = [deal for deal in bridge.get_history() if deal.ticket == result.ticket]
+    opened = [deal for deal in deals if deal.deal == result.deal]
+    if not opened:
+        return f"no deal {result.deal} among {[deal.deal for deal in deals]}"
+    same = (opened[0].price, opened[0].volume) == (result.price, result.volume)
+    return "yes" if same else f"no: {opened[0]}"
