@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import Any, Final
 
 from bridge_core.host.ledger import LedgerLine
 from bridge_server.core.ports import Executed, Outcome, Rejected, Submission
 from tests.acceptance.clocks import StageClock
-from tests.support.scripted_backend import ScriptedBackend
+from tests.support.scripted_backend import Hang, ScriptedBackend, Step, trades
 
-__all__ = ["LedgerBroker"]
+__all__ = ["FIELDS", "LedgerBroker"]
 
-_FIELDS: Final = {
+FIELDS: Final = {
     "OPEN": ("symbol", "type", "volume", "price", "sl", "tp", "deviation", "expiration"),
     "CLOSE": ("ticket", "symbol", "volume", "deviation"),
     "MODIFY": ("ticket", "price", "sl", "tp", "old_sl", "old_tp", "expiration"),
     "CANCEL": ("ticket",),
 }
+
+
+class SlowCall(Hang):
+    """The broker is asked at once; its answer comes after `release`."""
+
+    def __call__(self, backend: ScriptedBackend, submission: Submission) -> Any:
+        """Begin, stand still, then do it."""
+        backend.begin(submission)
+        return super().__call__(backend, submission)
 
 
 class LedgerBroker(ScriptedBackend):
@@ -29,6 +38,7 @@ class LedgerBroker(ScriptedBackend):
         self._pen = threading.Lock()
         self._numbers: dict[str, int] = {}
         self._count = 0
+        self._begun: Submission | None = None
         start = LedgerLine(
             phase="start", n=0, wall_ms=clock.true_ms(),
             result={"comment_chars": self.comment_chars, "source": "scripted"},
@@ -36,7 +46,10 @@ class LedgerBroker(ScriptedBackend):
         self.lines: list[LedgerLine] = [start]
 
     def begin(self, submission: Submission) -> None:
-        """Write that the broker was asked, and for what."""
+        """Write that the broker was asked, and for what; once for each call."""
+        if submission is self._begun:
+            return
+        self._begun = submission
         super().begin(submission)
         with self._pen:
             self._count += 1
@@ -47,10 +60,17 @@ class LedgerBroker(ScriptedBackend):
                     op=submission.op.value, magic=submission.magic, comment=submission.comment,
                     deadline_wall_ms=submission.deadline.wall_ms,
                     fields={
-                        name: getattr(submission.body, name) for name in _FIELDS[submission.op]
+                        name: getattr(submission.body, name) for name in FIELDS[submission.op]
                     },
                 )
             )  # fmt: skip
+
+    def hang(self, then: Step = trades) -> Hang:
+        """Make the next call begin and stand still."""
+        step = SlowCall(then)
+        self._hanging.append(step)
+        self.plan.append(step)
+        return step
 
     def turn_the_page(self) -> None:
         """Begin the ledger anew: a later submission of an old order is one that nobody signed."""

@@ -20,6 +20,7 @@ class StageClock:
         self._lock = threading.Lock()
         self._passed_ns = 0
         self._set_ms = 0
+        self.was_set = False
         self._held: tuple[int, int] | None = None
 
     def _now(self) -> tuple[int, int]:
@@ -64,6 +65,7 @@ class StageClock:
         """Set the wall clock forward or back, as an operator or NTP does."""
         with self._lock:
             self._set_ms += ms
+            self.was_set = True
 
     def hold(self) -> None:
         """Stand still until `go`."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import zmq
 
+from bridge_client.demo.evidence import signed_rows
 from bridge_core.host.bundles import Bundle, load_bundle
 from bridge_core.host.ledger import LedgerLine, SignedOrder, read_ledger
 from bridge_core.protocol.chain import GENESIS, ChainFault, Head, verify_range
@@ -36,7 +37,7 @@ from tests.support.oracles import Evidence, Told, journal_evidence
 from tests.support.raw_client import Answer, RawClient
 from tests.support.running import Account, Process, Running, make_account, wait_until
 
-__all__ = ["House", "Recorder", "StageClient"]
+__all__ = ["House", "Recorder", "StageClient", "take_journal"]
 
 # What a test sends in a minute, a strategy sends in a day.
 FAST: Final = "\n".join(f"rates.{lane}_per_s = 100000" for lane in ("entry", "reduce", "settle"))
@@ -153,7 +154,11 @@ class House:
         self.running: Running | None = None
         self.tampered = False
         self.revoked: set[str] = set()
+        # Journals of connectors: what they signed, and what their strategies were told.
+        self.journals: list[Path] = []
         self._clients: dict[str, StageClient] = {}
+        self._old: set[str] = set()
+        self._seen: set[str] = set()
         self._verified = Head(0, GENESIS)
         self._hashes: dict[int, bytes] = {0: GENESIS}
 
@@ -269,15 +274,21 @@ class House:
         log: Head | ChainFault
         if self.alive:
             client = self.client("connector")
-            rows = {one.rid: one for one in _rows(client, since_ms)}
+            # A clock that was set back dates rows before the scenario's own beginning.
+            since_ms = 0 if self.clock.was_set else since_ms
+            rows = {one.rid: one for one in _rows(client, since_ms) if one.rid not in self._old}
+            self._seen = set(rows)
             log = self._read_log(client)
             alarms = frozenset(one.cause for one in client.hello().causes)
         else:
             rows, log, self._hashes = journal_evidence(self.account.state / "journal.db")
+        signed, told = dict(self.recorder.signed), list(self.recorder.told)
+        for path in self.journals:
+            take_journal(path, signed, told)
         return Evidence(
-            acct=self.account.bundle().parent.name, signed=self.recorder.signed,
-            lines=self.lines(), told=self.recorder.told, rows=rows, alarms=alarms,
-            heads=self.recorder.heads, log=log, hashes=self._hashes,
+            acct=self.account.folder.name, signed=signed, lines=self.lines(), told=told, rows=rows,
+            whole=not self.tampered, alarms=alarms, heads=self.recorder.heads, log=log,
+            hashes=self._hashes,
         )  # fmt: skip
 
     def _read_log(self, client: StageClient) -> Head | ChainFault:
@@ -312,8 +323,17 @@ class House:
         """Make room for the next scenario: no positions, full buckets, an empty record."""
         self.broker.positions, self.broker.orders = {}, {}
         self.broker.turn_the_page()
+        self._old |= self._seen
         self.clock.advance(3_000)
         self.recorder = Recorder()
+
+
+def take_journal(path: Path, signed: dict[str, SignedOrder], told: list[Told]) -> None:
+    """Add what a connector signed, and each final outcome that it told, from its journal."""
+    for row in signed_rows(path):
+        signed.setdefault(row.rid, row.order)
+        if row.view.final:
+            told.append(Told(row.rid, row.view))
 
 
 def _rows(client: StageClient, since_ms: int) -> list[OrderView]:

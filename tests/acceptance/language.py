@@ -64,14 +64,15 @@ class Case(NamedTuple):
     long: bool
     steps: tuple[Step, ...]
     file: str
+    turn: int
 
     @property
     def name(self) -> str:
         """The case's name in a test run."""
         words = re.sub(r"[^A-Za-z0-9]+", "-", self.title).strip("-").lower()
         chosen = re.sub(r"[^A-Za-z0-9.+_]+", "-", self.values).strip("-")
-        label = f"{self.label}-{words[:60]}".replace(" ", "")
-        return f"{label}-{chosen[:48]}" if chosen else label
+        label = f"{self.label}-{words[:60]}"
+        return f"{label}-{self.turn}-{chosen[:40]}" if self.turn else label
 
     @property
     def label(self) -> str:
@@ -193,13 +194,13 @@ class _Draft:
     def cases(self, group: str, file: str) -> Iterator[Case]:
         if not any(step.expected for step in self.steps):
             raise ScenarioError(f"{self.where}: it expects nothing")
-        for chosen in self._choices():
+        for turn, chosen in enumerate(self._choices(), start=1):
             steps = tuple(_filled(step, chosen) for step in self.steps)
             for step in steps:
                 understand(step.action, step.where)
             yield Case(
                 group, self.numbers, self.title, self.section, ", ".join(chosen.values()),
-                self.long, steps, file,
+                self.long, steps, file, turn if chosen else 0,
             )  # fmt: skip
 
     def _choices(self) -> list[dict[str, str]]:
@@ -276,4 +277,8 @@ def load_all() -> tuple[Case, ...]:
     found: list[Case] = []
     for path in sorted((HERE / "scenarios").glob("*.txt")):
         found += parse(path.read_text("ascii"), path.name)
+    names = [one.name for one in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ScenarioError(f"two scenarios of one name: {sorted(twice)}")
     return tuple(found)

@@ -73,7 +73,9 @@ def server_does(world: World, how: str) -> str:
         house.start()
     except BridgeError as error:
         return f"refuses to start: {error.code} {error.detail}"
-    return house.ready().hello().state
+    client = house.client()
+    wait_until(lambda: "RECOVERING" not in {one.cause for one in client.hello().causes}, 15)
+    return state_words(client.hello())
 
 
 @says(r"the journal is deleted")
@@ -87,7 +89,11 @@ def journal_deleted(world: World) -> None:
 @says(r"the state")
 def the_state(world: World) -> str:
     """Return the trading state and its causes."""
-    found: HelloReply = world.client().hello()
+    return state_words(world.client().hello())
+
+
+def state_words(found: HelloReply) -> str:
+    """Return a trading state with its causes."""
     return " ".join([found.state, *(cause.cause for cause in found.causes)])
 
 

@@ -21,7 +21,7 @@ from bridge_core.protocol.replies import OrderView, StateReply, decode_reply
 from bridge_core.protocol.signing import Frames, request_hash
 from bridge_core.protocol.token import RequestToken, parse_reply, parse_request
 from tests.acceptance.house import House, StageClient
-from tests.support.oracles import Broken, broken_promises
+from tests.support.oracles import Broken, Evidence, broken_promises
 from tests.support.raw_client import Answer
 from tests.support.running import wait_until
 
@@ -151,6 +151,8 @@ class World:
         self.signed: dict[str, Signed] = {}
         self.notes: dict[str, object] = {}
         self._house: House | None = None
+        # Further sides of the scenario that the oracles judge, besides the house.
+        self.more_evidence: list[Callable[[], Evidence]] = []
         self._ends: list[Callable[[], None]] = []
         self._since_ms = 0
 
@@ -302,13 +304,14 @@ class World:
 
     def broken(self) -> list[Broken]:
         """Return the promises that do not hold now, once nothing is on its way."""
+        found = [one for make in self.more_evidence for one in broken_promises(make())]
         house = self._house
         if house is None:
-            return []
+            return found
         house.broker.let_go()
         house.clock.go()
         if house.alive:
             wait_until(house.settled, _SETTLE_S)
         elif not (house.account.state / "journal.db").exists():
-            return []
-        return broken_promises(house.evidence(self._since_ms))
+            return found
+        return [*found, *broken_promises(house.evidence(self._since_ms))]
