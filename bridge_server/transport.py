@@ -141,10 +141,11 @@ class Transport:
     def self_test(self) -> bool:
         """Return whether an unknown key is refused on both sockets and the handler lives."""
         public = self._binding.keys.public
-        return self._zap.alive and all(
+        refused = all(
             unknown_key_refused(self.endpoint(port), public)
             for port in (self._binding.port, self._binding.port + 1)
         )
+        return refused and self._zap.alive  # afterwards: the knocks show whether it is stuck
 
     def poll(self, timeout_ms: int) -> list[Incoming]:
         """Wait for requests or the bell, at most so long; return what arrived, bounded."""

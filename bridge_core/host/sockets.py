@@ -42,6 +42,7 @@ _RECONNECT_MS_MAX: Final = 1_000
 _BACKLOG: Final = 128
 _ZAP_ENDPOINT: Final = "inproc://zeromq.zap.01"
 _ZAP_POLL_MS: Final = 100
+_ZAP_STUCK_S: Final = 2.5
 _NEWER: Final = "run `python -m pip install --upgrade pyzmq`"
 _WILDCARDS: Final = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104  # named to be refused
 
@@ -258,11 +259,13 @@ class ZapResponder:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._refused = 0
+        self._turned = 0.0
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the thread runs and is not stuck: it turns ten times a second."""
+        running = self._thread is not None and self._thread.is_alive()
+        return running and time.monotonic() - self._turned < _ZAP_STUCK_S
 
     @property
     def refused(self) -> int:
@@ -285,6 +288,7 @@ class ZapResponder:
                 "ZAP", f"the ZAP handler cannot start ({error}): use a ZeroMQ context of your own"
             ) from None
         self._stopping.clear()
+        self._turned = time.monotonic()
         self._thread = threading.Thread(
             target=self._run, args=(socket,), name="ztb-zap", daemon=True
         )
@@ -304,6 +308,7 @@ class ZapResponder:
     def _run(self, socket: Socket) -> None:
         try:
             while not self._stopping.is_set():
+                self._turned = time.monotonic()
                 if socket.poll(_ZAP_POLL_MS):
                     socket.send_multipart(self._answer(socket.recv_multipart()))
         except zmq.ContextTerminated:
