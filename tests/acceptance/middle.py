@@ -63,9 +63,9 @@ def _frame(sock: socket.socket) -> ZmtpFrame:
 class Middle:
     """Relays `port` to `to`; each rule below may be changed while it runs."""
 
-    def __init__(self, to: int) -> None:
+    def __init__(self, to: int, port: int = 0) -> None:
         self._to = to
-        self._door = socket.create_server(("127.0.0.1", 0))
+        self._door = socket.create_server(("127.0.0.1", port))
         self.port: int = self._door.getsockname()[1]
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
