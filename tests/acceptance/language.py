@@ -17,7 +17,8 @@ replaced; `for each WHAT, THEN: a => b | c => d` does so with two names. A longe
 lines that begin with `|`. `long` keeps a scenario out of the short run. `#` begins a remark.
 
 `@says(pattern)` registers a step. Nothing is guessed: a line that no step understands, or two do,
-a scenario without any expectation, a section that protocol.md does not have, each stops the run.
+a scenario without any expectation, a section that protocol.md does not have, a number that the
+catalogue has in another group, each stops the run.
 """
 
 from __future__ import annotations
@@ -149,6 +150,11 @@ _HEADING: Final = re.compile(
     r"(?P<numbers>\d+(?:(?:, ?|-)\d+)*)\s+(?P<title>\S.*?)\s*\[protocol\.md (?P<section>[0-9.]+)\]"
 )
 _EACH: Final = re.compile(r"for each (?P<names>[A-Z_]+(?:, [A-Z_]+)*): *(?P<values>.*)")
+# The first number of each group; a group ends where the next begins.
+_GROUPS: Final = {
+    "A": 1, "B": 34, "C": 55, "D": 80, "E": 97, "F": 117, "G": 133, "H": 147, "I": 200, "K": 236,
+    "L": 254, "M": 263, "N": 306,
+}  # fmt: skip
 _ARROW: Final = re.compile(r"\s+->\s+")
 
 
@@ -192,6 +198,9 @@ class _Draft:
             self.steps.append(Step(action, expected[0] if expected else "", where))
 
     def cases(self, group: str, file: str) -> Iterator[Case]:
+        for number in self.numbers:
+            if group_of(number) != group:
+                raise ScenarioError(f"{self.where}: {number} is of group {group_of(number)}")
         if not any(step.expected for step in self.steps):
             raise ScenarioError(f"{self.where}: it expects nothing")
         for turn, chosen in enumerate(self._choices(), start=1):
@@ -218,6 +227,11 @@ class _Draft:
                 ):
                     raise ScenarioError(f"{self.where}: no step uses {name}")
         return choices
+
+
+def group_of(number: int) -> str:
+    """Return the catalogue's group of a number."""
+    return max(group for group, first in _GROUPS.items() if first <= number)
 
 
 def _numbers(text: str) -> Iterator[int]:

@@ -37,11 +37,11 @@ def _race(racers: list[Callable[[], Answer]]) -> list[Answer]:
     ready = threading.Barrier(len(racers))
 
     def run(racer: Callable[[], Answer]) -> Answer:
-        ready.wait(5)
+        ready.wait(30)
         return racer()
 
     with ThreadPoolExecutor(len(racers)) as pool:
-        return [one.result(20) for one in [pool.submit(run, racer) for racer in racers]]
+        return [one.result(60) for one in [pool.submit(run, racer) for racer in racers]]
 
 
 @says(rf"two threads send the same order at the same moment, {COUNT} times")

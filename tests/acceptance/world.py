@@ -28,7 +28,7 @@ from tests.support.running import wait_until
 __all__ = ["Signed", "Stage", "World", "is_drop", "said_of", "words_of"]
 
 _BARRIER_MS: Final = 5_000
-_SETTLE_S: Final = 5.0
+_SETTLE_S: Final = 15.0
 
 
 @dataclass
