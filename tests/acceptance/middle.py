@@ -1,4 +1,4 @@
-"""Somebody on the wire: a TCP relay that sees the frames of ZMTP and can delete, hold or inject.
+"""Somebody on the wire: a TCP relay that sees ZMTP frames and can delete, slow down or inject.
 
 Inside CURVE it can read nothing; what it can do is what any router between the two can do.
 """
@@ -77,7 +77,8 @@ class Middle:
         self.seen: deque[int] = deque(maxlen=1_000)
         # Bytes a second that the client is ready to take; 0 means any.
         self.slow = 0
-        self.holds = False
+        # Connections that the server ended.
+        self.ended = 0
         threading.Thread(target=self._accept, name="middle", daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -141,14 +142,13 @@ class Middle:
                 left -= len(chunk)
             while True:
                 frame = _frame(server)
-                while self.holds and not self._closing.is_set():
-                    time.sleep(0.01)
                 if frame.encrypted and self.deletes(frame.raw):
                     self.deleted += 1
                     continue
                 if frame.encrypted:
                     self.seen.append(len(frame.raw))
                 self._pass(client, frame.raw)
+        self.ended += 1
         self._end(client, server)
 
     def _pass(self, client: socket.socket, raw: bytes) -> None:
@@ -156,6 +156,8 @@ class Middle:
             client.sendall(raw)
             return
         for at in range(len(raw)):
+            if self._closing.is_set():
+                return
             client.sendall(raw[at : at + 1])
             time.sleep(1 / self.slow)
 

@@ -39,7 +39,7 @@ from tests.support.raw_client import open_body
 from tests.support.running import ROOT, Account, Process
 from tests.support.scripted_backend import raises
 
-__all__ = ["OwnProcess"]
+__all__ = ["OwnProcess", "run_words", "run_ztb"]
 
 _WHO: Final = "connector|operator|query|reduce|trade"
 
@@ -83,7 +83,8 @@ def start_process(world: World) -> str:
 # --- commands ----------------------------------------------------------------------------------
 
 
-def _run(world: World, words: list[str]) -> str:
+def run_words(world: World, words: list[str]) -> str:
+    """Run a command in this process; say its exit code, and the error's code if it is JSON."""
     out, err = io.StringIO(), io.StringIO()
     program = {"ztb": ztb, "ztb-server": ztb_server}[words[0]]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -102,15 +103,20 @@ def _run(world: World, words: list[str]) -> str:
 @says(r"run `(?P<words>[^`]+)`")
 def run(world: World, words: str) -> str:
     """Run a command with exactly these words."""
-    return _run(world, shlex.split(words))
+    return run_words(world, shlex.split(words))
 
 
 @says(rf"the (?P<who>{_WHO}) runs `(?P<words>ztb [^`]+)`")
 def runs(world: World, who: str, words: str) -> str:
     """Run `ztb` with a bundle's configuration; what it says is JSON."""
+    return run_ztb(world, who, words, "--json")
+
+
+def run_ztb(world: World, who: str, words: str, *more: str) -> str:
+    """Run `ztb` in this process with a bundle's configuration, and keep what it says."""
     put_connector_right(world.house)
     config = world.house.account.bundle(who) / "connector.toml"
-    return _run(world, [*shlex.split(words), "--json", "--config", str(config)])
+    return run_words(world, [*shlex.split(words), *more, "--config", str(config)])
 
 
 @says(r"the screen shows (?P<text>.+)")
@@ -247,7 +253,7 @@ def a_day(world: World) -> str:
     path.write_text(good, "utf-8")
     house.stop()
     for words in ("ztb-server doctor", "ztb-server audit", "ztb-server config"):
-        _run(world, [*words.split(), "--config", str(house.account.config)])
+        run_words(world, [*words.split(), "--config", str(house.account.config)])
     return "over"
 
 

@@ -25,7 +25,10 @@ from tests.support.running import free_port
 
 __all__ = ["Impostor", "through_middle"]
 
-_WHO: Final = "another server with CURVE|a peer without CURVE|somebody who never answers|somebody who hangs up"
+_WHO: Final = (
+    "another server with CURVE|a peer without CURVE|somebody who never answers"
+    r"|somebody who hangs up"
+)
 _LEARN_S: Final = 8.0
 _EMPTY_BYTES: Final = 35  # an encrypted part without a byte in it: each reply begins with one
 
