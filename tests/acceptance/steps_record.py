@@ -137,12 +137,26 @@ def somebody(world: World, deed: str) -> None:
     """Change the journal of a stopped server with nothing but SQL."""
     house = world.house
     house.stop()
+    world.notes["untouched"] = _path(house).read_bytes()
     with closing(open_database(_path(house), exclusive=True)) as db, transaction(db):
         before = db.execute("SELECT n, record, hash FROM log ORDER BY n").fetchall()
         _deed(db, deed)
         assert db.execute("SELECT n, record, hash FROM log ORDER BY n").fetchall() != before
     house.forget_history()
-    world.notes["tampered"] = True
+
+
+@says(r"what was done is undone")
+def undone(world: World) -> None:
+    """Put the untouched journal back, for the oracles would rightly object to the other one."""
+    house = world.house
+    house.stop()
+    for path in house.account.state.glob("journal.db*"):
+        path.unlink()
+    untouched = world.notes["untouched"]
+    assert isinstance(untouched, bytes)
+    _path(house).write_bytes(untouched)
+    _path(house).chmod(0o600)
+    house.forget_history()
 
 
 @says(r"the connector forgets nothing")

@@ -88,7 +88,7 @@ def journal_evidence(
         while len(rows) < total:
             rows += journal.page(0, len(rows), _PAGE)[0]
         hashes = {0: GENESIS}
-        while page := journal.log_rows(len(hashes), _PAGE):
+        while page := journal.log_rows(max(hashes) + 1, _PAGE):
             hashes.update((n, digest) for n, _, digest in page)
     finally:
         journal.close()
