@@ -31,6 +31,7 @@ from bridge_core.protocol.replies import (
 )
 from bridge_core.protocol.signing import Frames, request_hash
 from bridge_core.protocol.token import ReplyToken, RequestToken, parse_request
+from bridge_server.record import verify_file
 from tests.acceptance.broker import LedgerBroker
 from tests.acceptance.clocks import StageClock
 from tests.support.oracles import Evidence, Told, journal_evidence
@@ -304,6 +305,15 @@ class House:
             self._verified = found
             if found.size >= page.size:
                 return found
+
+    def audit(self) -> None:
+        """Recompute the record of the stopped server from its file; fails if it does not hold."""
+        path = self.account.state / "journal.db"
+        if self.alive or self.tampered or not path.exists():
+            return
+        found = verify_file(path)
+        assert isinstance(found, Head), f"S7 broken by record {found.n}: {found.why}"
+        assert found.size >= self._verified.size, f"S7 broken: {found.size} records are left"
 
     def settled(self) -> bool:
         """Return whether nothing is on its way any more."""

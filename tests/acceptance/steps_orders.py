@@ -236,7 +236,12 @@ def becomes(world: World, which: str, word: str) -> str:
     """Ask for an order's status until it is so."""
     rid = world.get(which).rid
     client = world.client()
-    wait_until(lambda: client.status(rid=rid).subject().status == word, 15)
+
+    def so() -> bool:
+        answer = client.status(rid=rid)
+        return answer.status == "OK" and answer.subject().status == word
+
+    wait_until(so, 15)
     return word
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from tests.acceptance.language import says
 from tests.acceptance.steps_orders import UNITS
@@ -33,6 +34,22 @@ def set_clock(world: World, where: str, count: str, unit: str) -> None:
     """Set the wall clock of the server's machine; its monotonic clock cannot be set."""
     ms = int(count) * UNITS[unit]
     world.house.clock.set_wall(ms if where == "forward" else -ms)
+
+
+@says(rf"the server's clock is set back {_SPAN} while it takes the next order")
+def set_while_taken(world: World, count: str, unit: str) -> None:
+    """Set the clock after the order was found fresh and before it is journaled."""
+    running, clock = world.house.running, world.house.clock
+    assert running is not None
+    orders = running.server.service.orders
+    true = orders.accept
+
+    def accept(*given: Any) -> Any:
+        orders.accept = true  # type: ignore[method-assign]
+        clock.set_wall(-int(count) * UNITS[unit])
+        return true(*given)
+
+    orders.accept = accept  # type: ignore[method-assign, assignment]
 
 
 @says(r"the server's clock is set right")

@@ -133,14 +133,19 @@ class Stage:
                 house.tidy()
                 return
             self._house = None
+            house.stop()
+            house.audit()
         house.stop()
         shutil.rmtree(house.account.folder.parent, ignore_errors=True)
 
     def close(self) -> None:
         """End everything."""
-        if self._house is not None:
-            self._house.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            if self._house is not None:
+                self._house.stop()
+                self._house.audit()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class World:
