@@ -66,6 +66,7 @@ class Middle:
     def __init__(self, to: int, port: int = 0) -> None:
         self._to = to
         self._door = socket.create_server(("127.0.0.1", port))
+        self._door.settimeout(0.05)
         self.port: int = self._door.getsockname()[1]
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -79,7 +80,8 @@ class Middle:
         self.slow = 0
         # Connections that the server ended.
         self.ended = 0
-        threading.Thread(target=self._accept, name="middle", daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, name="middle", daemon=True)
+        self._acceptor.start()
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +92,7 @@ class Middle:
     def close(self) -> None:
         """Cut everything."""
         self._closing.set()
+        self._acceptor.join(5)
         self._door.close()
         self.cut()
         for thread in self._threads:
@@ -113,17 +116,23 @@ class Middle:
         while not self._closing.is_set():
             try:
                 client, _ = self._door.accept()
+            except OSError:  # nobody for a moment, or closed
+                continue
+            client.settimeout(None)
+            try:
                 server = socket.create_connection(("127.0.0.1", self._to))
             except OSError:
-                if self._closing.is_set():
-                    return
+                client.close()
                 continue
             with self._lock:
                 self._ends += [client, server]
-            for target, ends in ((self._up, (client, server)), (self._down, (server, client))):
-                thread = threading.Thread(target=target, args=ends, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            self._start(self._up, client, server)
+            self._start(self._down, server, client)
+
+    def _start(self, run: Callable[..., None], *ends: socket.socket) -> None:
+        thread = threading.Thread(target=run, args=ends, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _up(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):

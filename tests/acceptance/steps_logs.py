@@ -7,6 +7,7 @@ import logging
 import secrets
 from typing import Final
 
+from bridge_core.host import logs
 from bridge_core.host.logs import log_event, setup_logging
 from bridge_core.protocol import limits
 from bridge_core.protocol.messages import Flatten, encode_body
@@ -110,22 +111,37 @@ def log_grown(world: World) -> str:
     return f"{lines} lines and {len(more)} bytes"
 
 
-@says(r"a log that is told (?P<count>\d+) lines of (?P<size>\d+) characters")
-def told_lines(world: World, count: str, size: str) -> str:
+@says(r"a log whose bound is (?P<bound>\d+) KiB is told (?P<count>\d+) lines of (?P<size>\d+) "
+      r"characters")  # fmt: skip
+def told_lines(world: World, bound: str, count: str, size: str) -> str:
     """Write far more than the bound into a log of its own."""
-    place = world.stage.place()
+    place, before = world.stage.place(), logging.root.manager.disable
+    real = logs._FILE_BYTES_MAX
+    vars(logs)["_FILE_BYTES_MAX"] = int(bound) * 1024
     log = setup_logging("scenario-log", file=place / "server.log", debug=False)
+    vars(logs)["_FILE_BYTES_MAX"] = real
     log.removeHandler(next(one for one in log.handlers if not hasattr(one, "baseFilename")))
-    before = logging.root.manager.disable
     logging.disable(logging.NOTSET)
     for number in range(int(count)):
         log_event(log, "info", "flood", number=number, text="x" * int(size), more="y" * 200)
     logging.disable(before)
-    for handler in log.handlers:
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
         handler.close()
     sizes = [path.stat().st_size for path in place.iterdir()]
-    within = all(one <= 5 * _MB for one in sizes)
-    return f"{len(sizes)} files of at most 5 MiB" if within else f"{sizes}"
+    within = all(one <= int(bound) * 1024 for one in sizes)
+    return f"{len(sizes)} files, none above its bound" if within else f"{sizes}"
+
+
+@says(r"the bound of the server's own log")
+def own_bound(world: World) -> str:
+    """Read the bound off the handler of a server that runs."""
+    world.client()
+    found = [
+        one.maxBytes for one in logging.getLogger("ztb-server").handlers
+        if hasattr(one, "maxBytes")
+    ]  # fmt: skip
+    return f"{found[0] // _MB} MiB" if found else "none"
 
 
 # --- 306: injection ------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def was_deleted(world: World) -> str:
 def listens(world: World) -> None:
     """Subscribe through the relay, and wait for the first heartbeat."""
     feed = connector_of(world).events(timeout=0.1)
-    world.at_end(feed.close)
+    world.at_end(feed.end)
     assert feed.ready(5)
     world.notes["wire feed"] = feed
 
