@@ -102,6 +102,7 @@ def _older(server: FakeServer) -> Frames:
 
 
 _FORGED: Final[dict[str, Forge]] = {
+    "a denial under the true key": lambda s, t, r: [_lie(s, t)],
     "a denial without a MAC": lambda s, t, r: [
         Frames(_lie(s, t).token[:-MAC_HEX], _lie(s, t).body),
         Frames(_lie(s, t).token[:-MAC_HEX] + b"-", _lie(s, t).body),
