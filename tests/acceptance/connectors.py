@@ -43,6 +43,10 @@ def connect(world: World, config: Path, clocks: Callable[[], Now]) -> Connector:
     made = Connector(settings, bundle, config.parent, client=CLIENT, clocks=clocks)
     world.at_end(made.close)
     world.notes["connector"] = made
+    desk = made._desk
+    assert desk is not None
+    # The strategy is told before the outcome is on the connector's disk.
+    world.before_oracles.append(desk.resolver.flush)
     made.connect(10)
     return made
 

@@ -43,7 +43,7 @@ __all__ = ["House", "Recorder", "StageClient", "take_journal"]
 # What a test sends in a minute, a strategy sends in a day.
 FAST: Final = "\n".join(f"rates.{lane}_per_s = 100000" for lane in ("entry", "reduce", "settle"))
 _LEDGER: Final = "ledger.jsonl"
-_PATIENCE: Final = 20
+_PATIENCE_S: Final = 10.0
 
 
 class Recorder:
@@ -124,9 +124,13 @@ class StageClient(RawClient):
         self._house.recorder.sign(frames)
         return frames
 
+    def send(self, frames: Frames, *, patience_s: float = _PATIENCE_S) -> None:
+        """Send without waiting for an answer; a slow machine may take its time to connect."""
+        super().send(frames, patience_s=patience_s)
+
     def send_parts(self, *parts: bytes) -> None:
         """Send exactly these parts; a connection that is not there yet is waited for."""
-        for _ in range(_PATIENCE):
+        for _ in range(int(_PATIENCE_S * 100)):
             try:
                 super().send_parts(*parts)
             except zmq.Again:

@@ -12,6 +12,7 @@ from typing import Any
 from bridge_core.host.ledger import LedgerLine, SignedOrder
 from bridge_core.protocol.messages import Open, Request
 from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import RequestToken
 from tests.acceptance.broker import FIELDS
@@ -21,6 +22,8 @@ from tests.support.fake_server import ACCT, FakeServer, Kit, make_kit
 from tests.support.oracles import Evidence, Told
 
 __all__ = ["Liar"]
+
+_TRUTH_LATE_S = 0.08
 
 
 class Liar(FakeServer):
@@ -32,6 +35,13 @@ class Liar(FakeServer):
         self.lines: list[LedgerLine] = [
             LedgerLine(phase="start", n=0, wall_ms=self.now_ms(), result={"comment_chars": 0})
         ]
+
+    def _handle(self, frames: Frames) -> list[tuple[Frames, float]]:
+        # The truth comes a little after the lies, or it would hide that a lie was believed.
+        made = super()._handle(frames)
+        if len(made) < 2:
+            return made
+        return [*made[:-1], (made[-1][0], _TRUTH_LATE_S)]
 
     def _execute(self, token: RequestToken, body: Request) -> OrderView:
         begin = self._begin(token, body)

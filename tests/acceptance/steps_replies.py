@@ -102,6 +102,7 @@ def _older(server: FakeServer) -> Frames:
 
 
 _FORGED: Final[dict[str, Forge]] = {
+    "a denial under the true key": lambda s, t, r: [_lie(s, t)],
     "a denial without a MAC": lambda s, t, r: [
         Frames(_lie(s, t).token[:-MAC_HEX], _lie(s, t).body),
         Frames(_lie(s, t).token[:-MAC_HEX] + b"-", _lie(s, t).body),
@@ -198,11 +199,15 @@ def false_time(world: World, count: str, op: str) -> None:
     liar_of(world).fault(Op(op), Instead(forge))
 
 
-@says(rf"it was asked {_OPS}")
-def asked(world: World, op: str) -> str:
-    """How often a request of this kind arrived."""
-    count = liar_of(world).count(Op(op))
-    return ("never", "once", "twice")[count] if count < 3 else f"{count} times"
+@says(rf"it got the last {_OPS}")
+def got(world: World, op: str) -> str:
+    """Whether the last request of a kind came once, or more than once with identical bytes."""
+    copies = [frames for one, frames in liar_of(world).seen if one == Op(op)]
+    rid = copies[-1].token.split(b":")[5]
+    same = [frames for frames in copies if frames.token.split(b":")[5] == rid]
+    if len(set(same)) > 1:
+        return "with other bytes"
+    return "once" if len(same) == 1 else "again with the same bytes"
 
 
 @says(rf"it was asked {_OPS} before the next (?P<then>[A-Z_]+)")

@@ -16,6 +16,8 @@ from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import Child, OrderView
 from bridge_core.protocol.tag import child_rid, make_tag
 from tests.acceptance.house import House
+from tests.acceptance.language import parse, run
+from tests.acceptance.world import Stage, World
 from tests.support.oracles import Broken, Evidence, Told, broken_promises, journal_evidence
 from tests.support.raw_client import open_body
 
@@ -273,6 +275,21 @@ def test_a_real_run_doctored_breaks_the_promise(
     ]
     doctor(evidence)
     assert promise in {one.promise for one in broken_promises(evidence)}
+
+
+def test_a_lie_under_the_true_key_is_believed_and_the_oracle_catches_the_liar() -> None:
+    text = """Group D: replies and events
+80  A server that lies with its own key is believed, for all its client can know [protocol.md 4.6]
+  a lying server and its connector
+  before its true reply to the next OPEN it sends a denial under the true key
+  the connector buys EURUSD 0.01   -> DENIED MAX_VOLUME by server
+  it executed                      -> one
+"""
+    (case,) = parse(text, "d.txt")
+    with Stage() as stage, World(stage) as world:
+        with pytest.raises(AssertionError, match=r"S6 broken by .* and the broker did it"):
+            run(case, world)
+        assert {one.promise for one in world.broken()} == {"S6"}
 
 
 def test_an_edited_journal_file_is_caught(house: House, tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ class World:
         self._house: House | None = None
         # Further sides of the scenario that the oracles judge, besides the house.
         self.more_evidence: list[Callable[[], Evidence]] = []
+        # What has to be written down before the oracles may read.
+        self.before_oracles: list[Callable[[], None]] = []
         self._ends: list[Callable[[], None]] = []
         self._since_ms = 0
 
@@ -309,6 +311,8 @@ class World:
 
     def broken(self) -> list[Broken]:
         """Return the promises that do not hold now, once nothing is on its way."""
+        for call in self.before_oracles:
+            call()
         found = [one for make in self.more_evidence for one in broken_promises(make())]
         house = self._house
         if house is None:
