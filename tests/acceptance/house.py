@@ -15,6 +15,7 @@ from typing import Final
 import zmq
 
 from bridge_client.demo.evidence import signed_rows
+from bridge_core.host import sockets
 from bridge_core.host.bundles import Bundle, load_bundle
 from bridge_core.host.ledger import LedgerLine, SignedOrder, read_ledger
 from bridge_core.protocol.chain import GENESIS, ChainFault, Head, verify_range
@@ -43,6 +44,8 @@ __all__ = ["House", "Recorder", "StageClient", "take_journal"]
 # What a test sends in a minute, a strategy sends in a day.
 FAST: Final = "\n".join(f"rates.{lane}_per_s = 100000" for lane in ("entry", "reduce", "settle"))
 _LEDGER: Final = "ledger.jsonl"
+# A server in a thread waits for its doorkeeper's turn when it ends; hundreds of them end here.
+vars(sockets)["_ZAP_POLL_MS"] = 10
 _PATIENCE_S: Final = 10.0
 
 
