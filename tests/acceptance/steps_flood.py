@@ -88,13 +88,17 @@ def _put(client: StageClient, parts: list[bytes]) -> None:
 
 @says(r"a client sends (?P<count>\d+) frames of (?P<size>\d+) bytes")
 def sends_frames(world: World, count: str, size: str) -> str:
-    """Send messages whose body is too large, over one socket that reconnects by itself."""
-    client = world.house.extra_client()
-    body = b"x" * int(size)
+    """Send messages whose body is too large, each over a connection of its own."""
+    body, ended, answered = b"x" * int(size), 0, False
     for _ in range(int(count)):
+        client = world.house.extra_client()
+        monitor = client._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         _put(client, [b"", limits.FRAME_TAG, b"token", body])
-        time.sleep(0.005)
-    return "not one answer" if client.receive(_QUIET_MS) is None else "an answer"
+        ended += bool(monitor.poll(3_000) and monitor.recv_multipart())
+        answered = answered or client.receive(20) is not None
+        client._socket.disable_monitor()
+        monitor.close(0)
+    return f"{'an' if answered else 'not one'} answer, {ended} connections ended"
 
 
 @says(r"a stranger announces a frame of (?P<size>\d+) bytes")
