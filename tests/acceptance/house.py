@@ -63,11 +63,13 @@ class Recorder:
         token = parse_request(frames.token)
         if token is None or token.rid in self.first:
             return
+        spec = OPERATIONS[Op(token.op)]
+        if spec.replay is not ReplayClass.JOURNAL:
+            return
         self.first[token.rid] = request_hash(frames)
-        op = Op(token.op)
-        body = decode_body(OPERATIONS[op].body, frames.body)
-        if OPERATIONS[op].replay is ReplayClass.JOURNAL and body is not None:
-            self.signed[token.rid] = SignedOrder(op, token.iat, token.ttl, body)
+        body = decode_body(spec.body, frames.body)
+        if body is not None:
+            self.signed[token.rid] = SignedOrder(Op(token.op), token.iat, token.ttl, body)
 
     def hear(self, request: Frames, answer: Answer) -> None:
         """Keep what an authenticated answer says of an order, and the head it shows."""

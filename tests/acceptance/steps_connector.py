@@ -104,6 +104,12 @@ def pings(world: World) -> None:
     connector_of(world).ping()
 
 
+@says(r"the connector ends")
+def ends(world: World) -> None:
+    """End the strategy's program; its journal stays."""
+    connector_of(world).close()
+
+
 @says(r"the connector starts again")
 def starts_again(world: World) -> str:
     """End the connector and start it on the same journal."""
