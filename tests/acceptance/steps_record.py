@@ -208,12 +208,6 @@ def further_orders(world: World, count: str) -> str:
     return found[0] if len(set(found)) == 1 else f"{set(found)}"
 
 
-@says(r"the connector ends")
-def connector_ends(world: World) -> None:
-    """Close the connector, so that the command line can have its journal."""
-    connector_of(world).close()
-
-
 @says(r"`ztb audit accept` is run with the (?P<who>connector's own|operator's) bundle")
 def audit_accept(world: World, who: str) -> str:
     """Accept the record as it is now."""
