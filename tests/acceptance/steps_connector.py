@@ -17,7 +17,6 @@ from tests.acceptance.connectors import (
 from tests.acceptance.language import says
 from tests.acceptance.steps_orders import NAME, UNITS
 from tests.acceptance.world import World
-from tests.support.running import wait_until
 
 _AS: Final = rf"(?: as (?P<name>{NAME}))?"
 
@@ -121,13 +120,6 @@ def starts_again(world: World) -> str:
 def latches(world: World) -> str:
     """Return what the connector's own latches are, `none` without any."""
     return " ".join(connector_of(world).health().latches) or "none"
-
-
-@says(r"the connector's server is ACTIVE")
-def active(world: World) -> str:
-    """Wait until the server, seen by the connector, takes entries."""
-    wait_until(lambda: connector_of(world).health().state == "ACTIVE", 10)
-    return "ACTIVE"
 
 
 @says(r"the connector audits the record")

@@ -20,7 +20,7 @@ from bridge_core.protocol.messages import (
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import HelloReply
 from tests.acceptance.language import says
-from tests.acceptance.world import Signed, World
+from tests.acceptance.world import Signed, World, said_of
 from tests.support.raw_client import close_body, open_body
 from tests.support.running import wait_until
 from tests.support.scripted_backend import Hang, loses, rejects
@@ -95,13 +95,6 @@ def the_state(world: World) -> str:
 def state_words(found: HelloReply) -> str:
     """Return a trading state with its causes."""
     return " ".join([found.state, *(cause.cause for cause in found.causes)])
-
-
-@says(r"the state becomes (?P<state>[A-Z_]+)")
-def state_becomes(world: World, state: str) -> str:
-    """Wait for a trading state."""
-    wait_until(lambda: world.client().hello().state == state, 10)
-    return state
 
 
 # --- orders ----------------------------------------------------------------------------------
@@ -245,6 +238,15 @@ def becomes(world: World, which: str, word: str) -> str:
     return word
 
 
+@says(rf"(?P<which>{NAME}) is final")
+def is_final(world: World, which: str) -> str:
+    """Ask for an order's status until it is final; say it."""
+    rid = world.get(which).rid
+    client = world.client()
+    wait_until(lambda: client.status(rid=rid).subject().final, 15)
+    return said_of(client.status(rid=rid).subject())
+
+
 # --- sending what was signed -----------------------------------------------------------------
 
 
@@ -287,7 +289,7 @@ def passes(world: World, count: str, unit: str) -> None:
 # --- the broker ------------------------------------------------------------------------------
 
 
-@says(r"the broker (?P<how>hangs|goes on|answers again)")
+@says(r"the broker (?P<how>hangs|goes on)")
 def broker_does(world: World, how: str) -> None:
     """`hangs`: the next call stands still until the broker `goes on`."""
     if how == "hangs":

@@ -13,7 +13,6 @@ from typing import Any
 from tests.acceptance.language import says
 from tests.acceptance.steps_orders import UNITS
 from tests.acceptance.world import World
-from tests.support.running import wait_until
 
 _SPAN = r"(?P<count>\d+) (?P<unit>ms|s|min|h|days|years)"
 _DRIFT_CHUNK_S = 20
@@ -134,13 +133,3 @@ def freeze(world: World, how: str) -> None:
 def really_pass(world: World, count: str) -> None:
     """Wait: another process has no clock of ours."""
     time.sleep(int(count) / 1000)
-
-
-@says(r"the server forgets nothing for (?P<count>\d+) s")
-def high_water(world: World, count: str) -> None:
-    """Let the server run for a while, so that it writes down how late it is."""
-    house = world.house
-    for _ in range(int(count)):
-        house.clock.advance(1000)
-        house.client().ping()
-    wait_until(house.settled)
