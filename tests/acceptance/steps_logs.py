@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+import time
 from typing import Final
 
 from bridge_core.host import logs
@@ -81,7 +82,7 @@ def _listen(world: World) -> None:
     before = logging.root.manager.disable
     logging.disable(logging.NOTSET)
     world.at_end(lambda: logging.disable(before))
-    world.notes["log"] = _log(world)
+    world.notes["log"], world.notes["then"] = _log(world), time.monotonic()
 
 
 @says(rf"the (?P<who>{WHO}) key sends (?P<count>\d+) orders (?P<wrong>.+)")
@@ -101,14 +102,15 @@ def sends_refused(world: World, who: str, count: str, wrong: str) -> str:
 
 @says(r"the log has grown by")
 def log_grown(world: World) -> str:
-    """Count the lines and bytes that the flood wrote."""
-    before = world.notes["log"]
-    assert isinstance(before, bytes)
-    more = _log(world)[len(before) :]
-    lines = more.count(b"\n")
-    if 1 <= lines < 8 and len(more) < 2_048:
-        return "fewer than 8 lines and 2 KB"
-    return f"{lines} lines and {len(more)} bytes"
+    """Count the lines that the flood wrote, against the seconds that it took."""
+    then = world.notes["then"]
+    assert isinstance(then, float)
+    lines = _since(world).decode("ascii").splitlines()
+    seconds = int(time.monotonic() - then)
+    longest = max(map(len, lines), default=0)
+    if 1 <= len(lines) <= seconds + 2 and longest < 256:
+        return "at most a line a second"
+    return f"{len(lines)} lines in {seconds} s, the longest of {longest} characters"
 
 
 @says(r"a log whose bound is (?P<bound>\d+) KiB is told (?P<count>\d+) lines of (?P<size>\d+) "
