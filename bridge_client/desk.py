@@ -182,6 +182,8 @@ class Desk:
             return Refusal(ReasonCode.SCOPE, value=self._link.session.identity.keys.scope)
         if not self._link.ready(min(until, time.monotonic() + _CONNECT_S)):
             return Refusal(ReasonCode.NO_CONNECTION, value=self._link.why)
+        if draft.entry:
+            self.resolver.witness_anew(until)
         refusal = self._admission.judge(draft, order)
         if refusal is None or refusal.code is ReasonCode.MAX_POSITIONS:
             refusal = self._admission.look_again(draft, order, refusal, until)

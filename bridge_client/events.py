@@ -30,6 +30,7 @@ __all__ = ["EventFeed", "Sources"]
 _RETRY_S: Final = 0.5
 _REMEMBERED: Final = 4096
 _STALE: Final = "STREAM_STALE"
+_FORK: Final = "EVENT_FORK"
 _STALE_S: Final = limits.STREAM_STALE_MS / 1000
 # An order_final that no answer bears out is asked about so often, a little later each time; when
 # the order does end later, the server says so again.
@@ -61,7 +62,9 @@ class EventFeed(Iterator["Fact | None"]):
     """An iterator of events; yields None when nothing came for `timeout` seconds.
 
     A stream without an event or heartbeat for STREAM_STALE_MS yields one Alert STREAM_STALE, and
-    a Resync once it is back: what it said meanwhile may be lost.
+    a Resync once it is back: what it said meanwhile may be lost. An event that comes again under
+    its number with other content yields an Alert EVENT_FORK: two readers may have been told two
+    stories.
 
     One thread iterates; `close()` ends it. It is subscribed from the moment it is made, and
     complete from `ready()` on.
@@ -76,6 +79,7 @@ class EventFeed(Iterator["Fact | None"]):
         self._inbox: deque[OrderResult] = deque()
         self._asked: dict[str, _Ask] = {}
         self._told: dict[str, None] = {}
+        self._macs: dict[tuple[str, int], str] = {}
         self._sync_due = 0.0
         self._why = ""
         self._heard = time.monotonic()
@@ -195,6 +199,7 @@ class EventFeed(Iterator["Fact | None"]):
             self._lost("heartbeat")
 
     def _event(self, token: EventToken, body: EventBody) -> None:
+        self._compare(token)
         verdict = self._streams.event(token.stream, token.seq)
         if verdict.heard is Heard.OLD:
             return
@@ -213,6 +218,15 @@ class EventFeed(Iterator["Fact | None"]):
             event = event_of(body, self._from.symbols)
             if event is not None:
                 self._out.append(event)
+
+    def _compare(self, token: EventToken) -> None:
+        # Whatever differs in an event differs in its MAC.
+        known = self._macs.setdefault((token.stream, token.seq), token.mac)
+        if known != token.mac:
+            message = f"{token.stream} told number {token.seq} twice, with other content"
+            self._out.append(Alert(level="error", code=_FORK, message=message))
+        if len(self._macs) > _REMEMBERED:
+            del self._macs[next(iter(self._macs))]
 
     def _lost(self, why: str) -> None:
         if not self._sync_due:

@@ -27,6 +27,7 @@ __all__ = ["Resolver"]
 
 _WITNESS_S: Final = 60.0
 _WITNESS_WAIT_S: Final = 1.0
+_LEAST_WAIT_S: Final = 0.2
 _WITNESS_PAGES: Final = 10
 _RETRY_S: Final = 0.5
 _IDLE_S: Final = 5.0
@@ -54,6 +55,7 @@ class Resolver:
         self._kept = Head(-1, b"")
         self._fork_kept: Fork | None = None
         self._witness_due = time.monotonic() + _WITNESS_S
+        self._witnessed = ""
         self._knocked = False
         self.errand: Callable[[float], bool] | None = None
         self.on_final: Callable[[Order], None] = lambda _order: None
@@ -258,7 +260,19 @@ class Resolver:
         self._journal.latch("LOG_FORK", fork.why, now_ms)
         self._fork_kept = fork
 
-    def witness(self) -> None:
+    def witness_anew(self, until: float) -> None:
+        """Do `witness` once for each run of the server, before anything is added under it.
+
+        A log can go back only while its server is down. One that went back and grew beyond what
+        was seen shows it on the first page, so the order that asks waits for no more than that.
+        """
+        session = self._link.session
+        run = session.inc
+        if run != self._witnessed and session.witness.proven.size < session.witness.top.size:
+            self.witness(max(_LEAST_WAIT_S, min(_WITNESS_WAIT_S, until - time.monotonic())))
+        self._witnessed = run
+
+    def witness(self, wait_s: float = _WITNESS_WAIT_S) -> None:
         """Check that the server's log extends what was seen (rule 6); a fork is latched."""
         session = self._link.session
         for _ in range(_WITNESS_PAGES):
@@ -266,7 +280,7 @@ class Resolver:
                 break
             body = GetRange(since=0, first=session.witness.proven.size + 1, count=0)
             try:
-                page = self._link.ask(Op.GET_LOG, body, LogPage, _WITNESS_WAIT_S)
+                page = self._link.ask(Op.GET_LOG, body, LogPage, wait_s)
             except BridgeError:
                 break
             self._link.check_page(page)

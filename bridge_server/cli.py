@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -26,10 +27,20 @@ from bridge_server.wiring import build_server
 __all__ = ["main"]
 
 
+# What stands behind an option that does not exist may be a password: it is not repeated.
+_UNKNOWN: Final = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
+_FLAG: Final = re.compile(r"(?<!\S)--[a-z][a-z0-9-]*")
+_CHOICE: Final = re.compile(r"invalid choice: .*? \(choose", re.DOTALL)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        unknown = _UNKNOWN.fullmatch(message)
+        if unknown is not None:
+            flags = _FLAG.findall(unknown[1])
+            message = f"there is no option {' '.join(flags)}" if flags else "words too many"
         self.print_usage(sys.stderr)
-        self.exit(3, f"{self.prog}: {message}\n")
+        self.exit(3, f"{self.prog}: {_CHOICE.sub('invalid choice (choose', message)}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

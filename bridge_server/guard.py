@@ -113,7 +113,8 @@ class Guard:
         high_water = int(self._journal.meta("wall_high_water") or 0)
         if now_ms < high_water - limits.CLOCK_SKEW_MS_MAX:
             behind = f"the clock is {high_water - now_ms} ms behind the last run"
-            self.causes.raise_cause(Cause.CLOCK_HIGH_WATER, now_ms, reason=behind)
+            # Kept: this run writes a high water of its own, which the next would find in order.
+            self.latch(Cause.CLOCK_HIGH_WATER, behind, now_ms)
 
     def stop(self, state: TradingState, rid: str, reason: str, now_ms: int) -> None:
         """HALT or REDUCE_ONLY: memory, file; the caller logs.

@@ -123,11 +123,16 @@ class Lifecycle:
 
     # --- acceptance ------------------------------------------------------------------------------
 
-    def accept(self, request: Admitted, body: Request, waiter: Waiter) -> Refusal | None:
-        """Journal an order and hand it on, or queue it; returns the refusal of a full journal."""
+    def accept(
+        self, request: Admitted, body: Request, waiter: Waiter, deadline: Deadline
+    ) -> Refusal | None:
+        """Journal an order and hand it on, or queue it; returns the refusal of a full journal.
+
+        `deadline` stands on the reading of the clocks by which the request was found fresh.
+        """
         at_once = not self.busy and not self.reduce and not self.entries
         at_once = at_once and request.op is not Op.MODIFY
-        flight = self.flight_for(request, body)
+        flight = self.flight_for(request, body, deadline)
         flight.waiters.append(waiter)
         row = flight.row
         if at_once:
@@ -143,14 +148,13 @@ class Lifecycle:
             self.dispatch_next()
         return None
 
-    def flight_for(self, request: Admitted, body: Request) -> Flight:
+    def flight_for(self, request: Admitted, body: Request, deadline: Deadline) -> Flight:
         """Return a flight that is not journaled yet."""
-        now_wall, now_mono = self._c.clock.wall_ms(), self._c.clock.mono_ms()
         return Flight(
             row=new_row(self._c, request, body, OrderState.ACCEPTED),
             body=body,
             frames=request.frames,
-            deadline=Deadline.at(request.token.deadline_ms, now_wall, now_mono),
+            deadline=deadline,
         )
 
     def commit(self, work: Callable[[], None], *, may_use_reserve: bool) -> bool:

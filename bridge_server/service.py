@@ -13,6 +13,7 @@ from bridge_core.host.logs import RateLimited, log_event
 from bridge_core.host.sqlite import JournalFatal, JournalFull
 from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Fence, Heartbeat, Open, Query, Request, Stop
 from bridge_core.protocol.operations import Lane, Op, ReplayClass
@@ -126,6 +127,9 @@ class Service:
             return
         token = request.token
         subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
+        # One reading for every check of this request: a clock that is set back from here on
+        # cannot make its life longer.
+        deadline = Deadline.at(token.deadline_ms, now_ms, mono_ms)
         left_ms = max(0, token.deadline_ms - now_ms) + _EXPIRY_FIRST_MS
         pending_ms = mono_ms + min(left_ms, limits.REPLY_WAIT_MS_MAX)
         waiter = Waiter(incoming.route, subject, pending_ms)
@@ -144,7 +148,7 @@ class Service:
             if code is not None:
                 self._refuse(request, waiter, Refusal(code))
                 return
-        self._do(request, verdict, waiter)
+        self._do(request, verdict, waiter, deadline)
 
     def _conditions(self, lane: Lane, now_ms: int, mono_ms: int) -> Conditions:
         settings, shot = self._c.settings, self._c.snapshot
@@ -240,16 +244,16 @@ class Service:
 
     # --- what each operation does ----------------------------------------------------------------
 
-    def _do(self, request: Admitted, body: Request, waiter: Waiter) -> None:
+    def _do(self, request: Admitted, body: Request, waiter: Waiter, deadline: Deadline) -> None:
         op = request.op
         if op in self._answers.table:
             self._tell(waiter, self._answers.table[op](body))
         elif op in (Op.OPEN, Op.CLOSE, Op.MODIFY, Op.CANCEL):
-            refusal = self.orders.accept(request, body, waiter)
+            refusal = self.orders.accept(request, body, waiter, deadline)
             if refusal is not None:
                 self._refuse(request, waiter, refusal)
         elif op is Op.FLATTEN:
-            self._flatten(request, body, waiter)
+            self._flatten(request, body, waiter, deadline)
         elif op in (Op.HALT, Op.REDUCE_ONLY):
             self._stop(request, body, waiter)
         elif isinstance(body, Fence):
@@ -280,8 +284,10 @@ class Service:
         if reply is not None:
             self._c.transport.send(waiter.route, reply)
 
-    def _flatten(self, request: Admitted, body: Request, waiter: Waiter) -> None:
-        parent = self.orders.flight_for(request, body)
+    def _flatten(
+        self, request: Admitted, body: Request, waiter: Waiter, deadline: Deadline
+    ) -> None:
+        parent = self.orders.flight_for(request, body, deadline)
         refusal = self._flattener.begin(parent, waiter)
         if refusal is not None:
             self._refuse(request, waiter, refusal)

@@ -107,10 +107,16 @@ class Transport:
         self.bell = Bell()
         self.undelivered = 0
         self.malformed = 0
-        self._requests = self._make(zmq.ROUTER, REQUEST_DOMAIN, limits.SERVER_FRAME_BYTES_MAX)
-        self._events = self._make(zmq.PUB, EVENT_DOMAIN, limits.SERVER_FRAME_BYTES_MAX)
-        self._bind(self._requests, binding.port)
-        self._bind(self._events, binding.port + 1)
+        try:
+            self._requests = self._make(zmq.ROUTER, REQUEST_DOMAIN, limits.SERVER_FRAME_BYTES_MAX)
+            self._events = self._make(zmq.PUB, EVENT_DOMAIN, limits.SERVER_FRAME_BYTES_MAX)
+            self._bind(self._requests, binding.port)
+            self._bind(self._events, binding.port + 1)
+        except BaseException:
+            self._zap.stop()
+            self.bell.close()
+            self._context.destroy(0)
+            raise
         self._poller = zmq.Poller()
         self._poller.register(self._requests, zmq.POLLIN)
         self._poller.register(self.bell.fileno(), zmq.POLLIN)
@@ -141,10 +147,11 @@ class Transport:
     def self_test(self) -> bool:
         """Return whether an unknown key is refused on both sockets and the handler lives."""
         public = self._binding.keys.public
-        return self._zap.alive and all(
+        refused = all(
             unknown_key_refused(self.endpoint(port), public)
             for port in (self._binding.port, self._binding.port + 1)
         )
+        return refused and self._zap.alive  # afterwards: the knocks show whether it is stuck
 
     def poll(self, timeout_ms: int) -> list[Incoming]:
         """Wait for requests or the bell, at most so long; return what arrived, bounded."""

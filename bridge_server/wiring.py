@@ -93,7 +93,7 @@ def build_server(
     state = base / settings.state
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = setup_logging("ztb-server", file=base / settings.log, debug=debug)
-    own, sets = _load_keys(settings, base)
+    own, sets = _load_keys(settings, base, clock.wall_ms())
     journal = Journal(state / "journal.db")
     try:
         transport = _listen(settings, own, sets)
@@ -128,7 +128,9 @@ def build_server(
         raise
 
 
-def _load_keys(settings: ServerSettings, base: Path) -> tuple[ServerKeys, dict[str, KeySet]]:
+def _load_keys(
+    settings: ServerSettings, base: Path, now_ms: int
+) -> tuple[ServerKeys, dict[str, KeySet]]:
     own = load_server_keys(base / settings.keys / "server.key")
     if (own.acct, own.mode) != (settings.account, settings.mode):
         raise ConfigError(
@@ -140,6 +142,12 @@ def _load_keys(settings: ServerSettings, base: Path) -> tuple[ServerKeys, dict[s
     if not sets:
         raise ConfigError(
             "KEY_FILE", f"no key set in {base / settings.keys}: run `ztb init` or `ztb keys add`"
+        )
+    if not any(one.alive(now_ms) for one in sets.values()):
+        raise ConfigError(
+            "KEY_FILE",
+            f"every key set in {base / settings.keys} is revoked or past its date: "
+            "run `ztb keys add`",
         )
     register_secret(own.curve_secret.encode("ascii"))
     register_secret(parse_key_hex(own.event_srv))

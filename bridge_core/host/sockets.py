@@ -42,6 +42,8 @@ _RECONNECT_MS_MAX: Final = 1_000
 _BACKLOG: Final = 128
 _ZAP_ENDPOINT: Final = "inproc://zeromq.zap.01"
 _ZAP_POLL_MS: Final = 100
+_ZAP_STUCK_S: Final = 2.5
+_NEWER: Final = "run `python -m pip install --upgrade pyzmq`"
 _WILDCARDS: Final = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104  # named to be refused
 
 
@@ -52,11 +54,10 @@ def require_libzmq() -> None:
         ConfigError: LIBZMQ.
     """
     wanted = ".".join(map(str, LIBZMQ_MIN))
-    fix = "run `python -m pip install --upgrade pyzmq`"
     if zmq.zmq_version_info() < LIBZMQ_MIN:
-        raise ConfigError("LIBZMQ", f"libzmq {zmq.zmq_version()} is older than {wanted}: {fix}")
+        raise ConfigError("LIBZMQ", f"libzmq {zmq.zmq_version()} is older than {wanted}: {_NEWER}")
     if not zmq.has("curve"):
-        raise ConfigError("LIBZMQ", f"libzmq was built without CURVE: {fix}")
+        raise ConfigError("LIBZMQ", f"libzmq was built without CURVE: {_NEWER}")
 
 
 # --- keys and places -----------------------------------------------------------------------
@@ -159,6 +160,9 @@ def server_socket(context: Context, kind: int, spec: ServerSocketSpec) -> Socket
     """Return a ROUTER or PUB with every option set, not bound yet.
 
     A ZapResponder must run in the same context before it is bound, or nobody gets in.
+
+    Raises:
+        ConfigError: SELF_TEST; an option that keeps strangers out does not read back as set.
     """
     assert kind in {zmq.ROUTER, zmq.PUB}
     assert spec.domain, "without a domain libzmq lets everybody in"
@@ -180,7 +184,26 @@ def server_socket(context: Context, kind: int, spec: ServerSocketSpec) -> Socket
             (zmq.ROUTER_HANDOVER, 0),  # a second peer under the same routing id is refused
             (zmq.ROUTER_MANDATORY, int(spec.mandatory)),
         ]
-    return _new(context, kind, options)
+    socket = _new(context, kind, options)
+    _read_back(socket, spec.domain)
+    return socket
+
+
+def _read_back(socket: Socket, domain: str) -> None:
+    # Without ENFORCE_DOMAIN all is well until the handler stops: no probe would notice at start.
+    wanted: dict[int, int | str] = {
+        zmq.MECHANISM: int(zmq.CURVE),
+        zmq.CURVE_SERVER: 1,
+        zmq.ZAP_DOMAIN: domain,
+        zmq.ZAP_ENFORCE_DOMAIN: 1,
+    }
+    for option, value in wanted.items():
+        raw = socket.getsockopt(option)
+        found = raw.rstrip(b"\0").decode("ascii", "replace") if isinstance(raw, bytes) else raw
+        if found != value:
+            socket.close(0)
+            name = zmq.SocketOption(option).name
+            raise ConfigError("SELF_TEST", f"{name} stays {found!r}, not {value!r}: {_NEWER}")
 
 
 def client_socket(context: Context, kind: int, spec: ClientSocketSpec) -> Socket:
@@ -236,11 +259,13 @@ class ZapResponder:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._refused = 0
+        self._turned = 0.0
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the thread runs and is not stuck: it turns ten times a second."""
+        running = self._thread is not None and self._thread.is_alive()
+        return running and time.monotonic() - self._turned < _ZAP_STUCK_S
 
     @property
     def refused(self) -> int:
@@ -263,6 +288,7 @@ class ZapResponder:
                 "ZAP", f"the ZAP handler cannot start ({error}): use a ZeroMQ context of your own"
             ) from None
         self._stopping.clear()
+        self._turned = time.monotonic()
         self._thread = threading.Thread(
             target=self._run, args=(socket,), name="ztb-zap", daemon=True
         )
@@ -282,6 +308,7 @@ class ZapResponder:
     def _run(self, socket: Socket) -> None:
         try:
             while not self._stopping.is_set():
+                self._turned = time.monotonic()
                 if socket.poll(_ZAP_POLL_MS):
                     socket.send_multipart(self._answer(socket.recv_multipart()))
         except zmq.ContextTerminated:

@@ -21,7 +21,7 @@ from bridge_client import (
     events,
 )
 from bridge_core.protocol import limits
-from bridge_core.protocol.events import EventBody
+from bridge_core.protocol.events import EventBody, event_topic
 from bridge_core.protocol.messages import Request
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
@@ -123,6 +123,22 @@ def test_a_forged_event_is_as_if_nothing_had_arrived(server: FakeServer, feed: E
     assert isinstance(found, Tick)
     assert found.exact["bid"] == "1.00001"
     assert feed.rejected == 1
+
+
+def test_the_same_number_with_other_content_is_an_alarm_and_not_an_event(
+    server: FakeServer, feed: EventFeed
+) -> None:
+    server.event(EventBody(type="alert", level="info", message="one"))
+    stream = f"srv-{server.inc}"
+    other = EventBody(type="alert", level="info", message="other")
+    server._publish(event_topic("demo"), stream, server.seqs[stream], other, None)
+    server.event(EventBody(type="alert", level="info", message="two"))
+    heard = [next(feed) for _ in range(3)]
+    assert all(isinstance(one, Alert) for one in heard)
+    assert [one.message for one in heard if isinstance(one, Alert)][::2] == ["one", "two"]
+    fork = heard[1]
+    assert isinstance(fork, Alert)
+    assert fork.code == "EVENT_FORK"
 
 
 def test_order_final_is_yielded_only_after_a_reply_bound_to_our_question(

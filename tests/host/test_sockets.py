@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import zmq
@@ -63,6 +64,24 @@ def test_every_option_of_a_server_socket_is_what_was_measured(context: Context) 
         zmq.IPV6: 0,
     }
     assert {option: router.getsockopt(option) for option in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "forgotten", [zmq.ZAP_DOMAIN, zmq.ZAP_ENFORCE_DOMAIN, zmq.CURVE_SERVER], ids=str
+)
+def test_a_server_socket_on_which_an_option_did_not_stick_is_not_made(
+    context: Context, monkeypatch: pytest.MonkeyPatch, forgotten: int
+) -> None:
+    real = zmq.Socket.setsockopt
+
+    def forgetful(sock: zmq.Socket[bytes], option: int, *value: Any) -> None:
+        if option != forgotten:
+            real(sock, option, *value)
+
+    monkeypatch.setattr(zmq.Socket, "setsockopt", forgetful)
+    with pytest.raises(ConfigError) as caught:
+        bound(context)
+    assert caught.value.code == "SELF_TEST"
 
 
 def test_every_option_of_a_client_socket_is_what_was_measured(context: Context) -> None:

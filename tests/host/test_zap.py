@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import cast
@@ -11,6 +12,7 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge_core.host import sockets
 from bridge_core.host.sockets import (
     Context,
     ServerSocketSpec,
@@ -171,6 +173,19 @@ def test_the_self_test_counts_neither_silence_nor_a_door_without_curve_as_a_refu
         assert not unknown_key_refused(address, SERVER.public, timeout_ms=500)
     plain.unbind(address)
     assert not unknown_key_refused(address, SERVER.public, timeout_ms=200)
+
+
+def test_a_handler_that_is_stuck_is_not_alive(
+    context: Context, zap: ZapResponder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    _, address = bound(context)
+    monkeypatch.setattr(sockets, "_ZAP_STUCK_S", 0.3)
+    monkeypatch.setattr(zap, "_answer", lambda frames: [b""] if free.wait(10) else [])
+    unknown_key_refused(address, SERVER.public, timeout_ms=100)
+    time.sleep(0.5)
+    assert not zap.alive
+    free.set()
 
 
 def test_the_self_test_is_quick(context: Context, zap: ZapResponder) -> None:

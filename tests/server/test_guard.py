@@ -242,6 +242,15 @@ def test_a_clock_behind_the_last_run_halts_to_the_millisecond(
         assert f"{behind_ms} ms" in held.reason
 
 
+def test_a_clock_behind_the_last_run_halts_until_resumed_also_over_further_restarts(
+    kept: Kept,
+) -> None:
+    kept.journal.put_meta({"wall_high_water": str(NOW)})
+    kept.again(NOW - 3_600_000)
+    kept.journal.put_meta({"wall_high_water": str(NOW - 3_600_000)})  # what that run writes
+    assert kept.again(NOW - 3_500_000).causes.state() is _H
+
+
 # --- what health shows -----------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ import zmq
 from bridge_core.host.bundles import load_bundle
 from bridge_core.host.sockets import new_curve_keys
 from bridge_core.protocol import limits
+from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.keys import Mode, derive
 from bridge_core.protocol.messages import (
     Hello,
@@ -310,6 +311,13 @@ def test_a_key_that_is_no_longer_alive_meets_silence(account: Account, state: st
         with RawClient(bundle, f"tcp://127.0.0.1:{account.port}") as dead:
             hello = dead.sign(Op.HELLO, Hello(client="raw", version="1", sent=now_ms()))
             assert dead.silent(hello, 100)
+
+
+def test_a_server_whose_every_key_set_is_past_its_date_does_not_start(account: Account) -> None:
+    for path in (account.folder / "server/keys").glob("*-*.key"):
+        path.write_text(path.read_text("utf-8").replace('"not_after_ms": 0', '"not_after_ms": 1'))
+    with pytest.raises(ConfigError, match="past its date"):
+        Running(account)
 
 
 def test_a_plain_peer_and_raw_bytes_get_nothing_and_disturb_nobody(
