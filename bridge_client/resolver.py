@@ -155,12 +155,16 @@ class Resolver:
                 if order is not None:
                     self._driver.deliver(order, frames)
                     self._settle(order)
-        if time.monotonic() >= self._witness_due:
+        # What answers now may be another run than the one HELLO was said to.
+        unmet = self._open and self._link.session.stale and self._link.transport.connected
+        if unmet or time.monotonic() >= self._witness_due:
             self._look_at_record()
 
     def _look_at_record(self) -> None:
         session = self._link.session
         before = session.proven_inc
+        if session.stale:
+            self._link.ready(time.monotonic() + _WITNESS_WAIT_S)
         self.witness()
         shown = session.fork is not None or session.proven_inc == session.inc
         self._witness_due = time.monotonic() + (_WITNESS_S if shown else _IDLE_S)
@@ -266,9 +270,8 @@ class Resolver:
         A log can go back only while its server is down. One that went back and grew beyond what
         was seen shows it on the first page, so the order that asks waits for no more than that.
         """
-        session = self._link.session
-        run = session.inc
-        if run != self._witnessed and session.witness.proven.size < session.witness.top.size:
+        run = self._link.session.inc
+        if run not in (self._witnessed, self._link.session.proven_inc):
             self.witness(max(_LEAST_WAIT_S, min(_WITNESS_WAIT_S, until - time.monotonic())))
         self._witnessed = run
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from bridge_client.demo.evidence import signed_rows
+from bridge_client.evidence import signed_rows
 from bridge_core.host import sockets
 from bridge_core.host.bundles import Bundle, load_bundle
 from bridge_core.host.ledger import LedgerLine, SignedOrder, read_ledger
@@ -181,14 +181,14 @@ class House:
             return self.process.exit_code is None
         return self.running is not None and self.running.alive
 
-    def start(self, point: str = "") -> None:
-        """Start the server; `point` (processes only) is where it will kill itself.
+    def start(self) -> None:
+        """Start the server.
 
         Raises:
             ConfigError: what keeps it from starting.
         """
         if self.paper:
-            self.process = Process(self.account, point)
+            self.process = Process(self.account)
         else:
             self.running = Running(self.account, self.broker, self.clock)
             self.running.__enter__()
