@@ -26,7 +26,7 @@ from tests.acceptance.steps_orders import NAME, WHO
 from tests.acceptance.world import Signed, World, is_drop
 
 COUNT: Final = r"(?P<count>\d+)(?: \((?P<soak>\d+) in soak\))?"
-_BATCH: Final = 50
+_BATCH: Final = 100
 
 
 def times(count: str, soak: str = "") -> int:
