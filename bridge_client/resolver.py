@@ -46,6 +46,7 @@ class Resolver:
         self._driver = Driver(link)
         self._mailbox = Mailbox(link=True)
         self._wake = threading.Condition()
+        self._looking, self._flushing = threading.Lock(), threading.Lock()
         self._open: dict[str, Order] = {}
         self._done: deque[Order] = deque()
         self._refused: Counter[Refused] = Counter()
@@ -221,7 +222,11 @@ class Resolver:
         order.settled.set()  # after the book has it: until then it counts as in flight
 
     def flush(self) -> None:
-        """Write outcomes and the newest log head; on a full disk they wait."""
+        """Write outcomes and the newest log head; on a full disk they wait. Any thread may."""
+        with self._flushing:
+            self._flush()
+
+    def _flush(self) -> None:
         batch = [self._done.popleft() for _ in range(len(self._done))]
         now_ms = self._link.clocks().wall_ms
         try:
@@ -277,6 +282,11 @@ class Resolver:
 
     def witness(self, wait_s: float = _WITNESS_WAIT_S) -> None:
         """Check that the server's log extends what was seen (rule 6); a fork is latched."""
+        with self._looking:  # a page is judged from where its question began
+            self._read_log(wait_s)
+        self.flush()
+
+    def _read_log(self, wait_s: float) -> None:
         session = self._link.session
         for _ in range(_WITNESS_PAGES):
             if session.fork is not None or not self._link.greeted:
@@ -289,7 +299,6 @@ class Resolver:
             self._link.check_page(page)
             if not page.rows or session.witness.proven.size >= session.witness.top.size:
                 break
-        self.flush()
 
     def close(self) -> None:
         """End the thread and write what is known; what is not final stays unfinished on disk."""
