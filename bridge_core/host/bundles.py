@@ -8,10 +8,11 @@ the event keys and leaves the operator's folder only as derived keys.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from msgspec import Struct
 
+from bridge_core.host.cores import forbid_core_dumps
 from bridge_core.host.keyfiles import load_key_file, parse_key_hex
 from bridge_core.host.sockets import CurveKeys
 from bridge_core.protocol.errors import ConfigError
@@ -29,7 +30,12 @@ _VERIFY: Final = "ztb-verify/1"
 _EVENT: Final = "ztb-event-root/1"
 
 
-class Bundle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _KeyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key file is not pickled")
+
+
+class Bundle(_KeyFile, frozen=True, kw_only=True):
     """Everything one signer holds. `root`, secrets and keys are hex or Z85 text."""
 
     kind: str = _BUNDLE
@@ -67,7 +73,7 @@ class Bundle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return keys
 
 
-class ServerKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServerKeys(_KeyFile, frozen=True, kw_only=True):
     """The server's own identity and its event key."""
 
     kind: str = _SERVER
@@ -88,7 +94,7 @@ class ServerKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return CurveKeys(self.curve_public.encode("ascii"), self.curve_secret.encode("ascii"))
 
 
-class VerifyKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VerifyKeys(_KeyFile, frozen=True, kw_only=True):
     """One key set as its verifier holds it: derived keys only."""
 
     kind: str = _VERIFY
@@ -119,7 +125,7 @@ class VerifyKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
-class EventRoot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventRoot(_KeyFile, frozen=True, kw_only=True):
     """The root of an account's event keys; belongs to no trade root."""
 
     kind: str = _EVENT
@@ -163,11 +169,12 @@ def _expect(kind: str, wanted: str, path: Path) -> None:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Return a signer's bundle.
+    """Return a signer's bundle; from here on this process leaves no core file.
 
     Raises:
         ConfigError: not owner-only, damaged, of another kind, or a weak key.
     """
+    forbid_core_dumps()
     bundle = load_key_file(path, Bundle)
     _expect(bundle.kind, _BUNDLE, path)
     parse_key_hex(bundle.root)
@@ -175,11 +182,12 @@ def load_bundle(path: Path) -> Bundle:
 
 
 def load_server_keys(path: Path) -> ServerKeys:
-    """Return the server's own key file.
+    """Return the server's own key file; from here on this process leaves no core file.
 
     Raises:
         ConfigError: as `load_bundle`.
     """
+    forbid_core_dumps()
     keys = load_key_file(path, ServerKeys)
     _expect(keys.kind, _SERVER, path)
     return keys

@@ -20,6 +20,7 @@ import msgspec
 
 from bridge_core.host import windows_acl
 from bridge_core.protocol.errors import ConfigError
+from bridge_core.protocol.keys import Key
 from bridge_core.protocol.limits import KEY_BYTES
 
 __all__ = [
@@ -260,7 +261,7 @@ def weak_key_problem(key: bytes) -> str | None:
 
 def random_key() -> bytes:
     """Return 32 bytes from the operating system's generator."""
-    key = secrets.token_bytes(KEY_BYTES)
+    key = Key(secrets.token_bytes(KEY_BYTES))
     problem = weak_key_problem(key)
     if problem is not None:
         raise ConfigError("KEY_FILE", f"a fresh random key {problem}: repair this machine's RNG")
@@ -277,7 +278,7 @@ def parse_key_hex(text: str) -> bytes:
         raise ConfigError(
             "KEY_FILE", "a key is not 64 lower-case hex digits: make it with `ztb keys add`"
         )
-    key = bytes.fromhex(text)
+    key = Key(bytes.fromhex(text))
     problem = weak_key_problem(key)
     if problem is not None:
         raise ConfigError("KEY_FILE", f"a key {problem}: make a new one with `ztb keys add`")
