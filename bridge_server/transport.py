@@ -109,8 +109,12 @@ class Transport:
         self.malformed = 0
         self._requests = self._make(zmq.ROUTER, REQUEST_DOMAIN, limits.SERVER_FRAME_BYTES_MAX)
         self._events = self._make(zmq.PUB, EVENT_DOMAIN, limits.SERVER_FRAME_BYTES_MAX)
-        self._bind(self._requests, binding.port)
-        self._bind(self._events, binding.port + 1)
+        try:
+            self._bind(self._requests, binding.port)
+            self._bind(self._events, binding.port + 1)
+        except ConfigError:
+            self.close()
+            raise
         self._poller = zmq.Poller()
         self._poller.register(self._requests, zmq.POLLIN)
         self._poller.register(self.bell.fileno(), zmq.POLLIN)

@@ -16,7 +16,7 @@ from bridge_core.host.cores import forbid_core_dumps
 from bridge_core.host.keyfiles import load_key_file, parse_key_hex
 from bridge_core.host.sockets import CurveKeys
 from bridge_core.protocol.errors import ConfigError
-from bridge_core.protocol.keys import KeySet, KeyState, Mode, derive, derive_set, purposes
+from bridge_core.protocol.keys import KeySet, KeyState, Mode, Secret, derive, derive_set, purposes
 from bridge_core.protocol.operations import Purpose, Scope
 
 __all__ = [
@@ -121,7 +121,8 @@ class VerifyKeys(_KeyFile, frozen=True, kw_only=True):
             state=self.state,
             not_after_ms=self.not_after_ms,
             curve_public=self.curve_public,
-            keys={purpose: parse_key_hex(text) for purpose, text in self.keys.items()},
+            # Not the items: a loop's own variable would show in a traceback with locals.
+            keys={purpose: parse_key_hex(self.keys[purpose]) for purpose in self.keys},
         )
 
 
@@ -193,6 +194,10 @@ def load_server_keys(path: Path) -> ServerKeys:
     return keys
 
 
+def _secrets_of(loaded: VerifyKeys) -> list[Secret]:
+    return [Secret(text.encode()) for text in (loaded.curve_public, *loaded.keys.values())]
+
+
 def load_verify_sets(folder: Path, own: ServerKeys) -> dict[str, KeySet]:
     """Return every key set in the folder, by kid.
 
@@ -201,7 +206,7 @@ def load_verify_sets(folder: Path, own: ServerKeys) -> dict[str, KeySet]:
             in two sets, or one key in two sets.
     """
     sets: dict[str, KeySet] = {}
-    seen: dict[str, str] = {}
+    seen: dict[Secret, str] = {}
     for path in sorted(folder.glob("*.key")):
         if path.name == "server.key":
             continue
@@ -215,7 +220,7 @@ def load_verify_sets(folder: Path, own: ServerKeys) -> dict[str, KeySet]:
             )
         if loaded.kid in sets:
             raise ConfigError("KEY_FILE", f"{path} repeats key id {loaded.kid}: remove one file")
-        for secret in (loaded.curve_public, *loaded.keys.values()):
+        for secret in _secrets_of(loaded):
             if secret in seen:
                 raise ConfigError(
                     "KEY_FILE",

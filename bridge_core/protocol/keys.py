@@ -19,7 +19,7 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.operations import OPERATIONS, Lane, Op, Purpose, Scope
 
 __all__ = [
-    "EVENT_PURPOSES", "Key", "KeySet", "KeyState", "Mode", "derive", "derive_set", "purposes",
+    "EVENT_PURPOSES", "KeySet", "KeyState", "Mode", "Secret", "derive", "derive_set", "purposes",
     "request_purpose",
 ]  # fmt: skip
 
@@ -42,14 +42,14 @@ class KeyState(StrEnum):
     REVOKED = "revoked"
 
 
-class Key(bytes):
+class Secret(bytes):
     """Secret bytes that no repr, text or pickle shows, in whatever stands around them."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         """Say what it is; a traceback with locals or a tuple's repr shows this."""
-        return "<Key>"
+        return "<Secret>"
 
     __str__ = __repr__
 
@@ -59,7 +59,7 @@ class Key(bytes):
         Raises:
             TypeError: always.
         """
-        raise TypeError("a key is not pickled")
+        raise TypeError("a secret is not pickled")
 
 
 class KeySet(Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ def derive(root: bytes, *, mode: Mode, acct: str, kid: str, purpose: Purpose) ->
         raise ValueError("root key length")
     info = b"".join(_lp1(part) for part in ("ztbridge/v5", mode, acct, kid, purpose))
     hkdf = HKDF(algorithm=SHA256(), length=limits.KEY_BYTES, salt=_SALT, info=info)
-    return Key(hkdf.derive(root))
+    return Secret(hkdf.derive(root))
 
 
 def purposes(scope: Scope, *, ea: bool) -> tuple[Purpose, ...]:

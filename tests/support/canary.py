@@ -184,7 +184,15 @@ def scan_files(secrets: Iterable[bytes], paths: Iterable[Path]) -> Tally:
         for begin, data in _chunks(path):
             for offset, name in needles.find(data):
                 hits.add(Hit(_where(path, data, offset), begin + offset, name))
-    return Tally(len(known), files, size, sorted(hits))
+    return Tally(len(known), files, size, _first_ones(hits))
+
+
+def _first_ones(hits: Iterable[Hit]) -> list[Hit]:
+    # One line for each place and form is enough to find the leak.
+    first: dict[tuple[str, str], Hit] = {}
+    for hit in sorted(hits):
+        first.setdefault((hit.where, hit.form), hit)
+    return list(first.values())
 
 
 def _is_copy(path: Path, seen: set[bytes]) -> bool:
