@@ -8,9 +8,9 @@ the event keys and leaves the operator's folder only as derived keys.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from bridge_core.host.cores import forbid_core_dumps
 from bridge_core.host.keyfiles import load_key_file, parse_key_hex
@@ -23,6 +23,11 @@ __all__ = [
     "Bundle", "EventRoot", "ServerKeys", "VerifyKeys", "load_bundle", "load_server_keys",
     "load_verify_sets", "server_purposes", "verify_file",
 ]  # fmt: skip
+
+# A name or key of another shape could not be signed, derived from or given to libzmq.
+KidText = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{2,16}\Z")]
+AcctText = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,24}\Z")]
+CurveText = Annotated[str, Meta(pattern=r"\A[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}\Z")]
 
 _BUNDLE: Final = "ztb-bundle/1"
 _SERVER: Final = "ztb-server/1"
@@ -39,16 +44,16 @@ class Bundle(_KeyFile, frozen=True, kw_only=True):
     """Everything one signer holds. `root`, secrets and keys are hex or Z85 text."""
 
     kind: str = _BUNDLE
-    kid: str
-    acct: str
+    kid: KidText
+    acct: AcctText
     mode: Mode
     scope: Scope
     ea: bool
     root: str
-    curve_public: str
-    curve_secret: str
-    server_public: str
-    event_kid: str
+    curve_public: CurveText
+    curve_secret: CurveText
+    server_public: CurveText
+    event_kid: KidText
     event_srv: str
     event_ea: str = ""
 
@@ -77,12 +82,12 @@ class ServerKeys(_KeyFile, frozen=True, kw_only=True):
     """The server's own identity and its event key."""
 
     kind: str = _SERVER
-    acct: str
+    acct: AcctText
     mode: Mode
     ea: bool
-    curve_public: str
-    curve_secret: str
-    event_kid: str
+    curve_public: CurveText
+    curve_secret: CurveText
+    event_kid: KidText
     event_srv: str
 
     def __repr__(self) -> str:
@@ -98,13 +103,13 @@ class VerifyKeys(_KeyFile, frozen=True, kw_only=True):
     """One key set as its verifier holds it: derived keys only."""
 
     kind: str = _VERIFY
-    kid: str
-    acct: str
+    kid: KidText
+    acct: AcctText
     mode: Mode
     scope: Scope
     state: KeyState = KeyState.ACTIVE
     not_after_ms: int = 0
-    curve_public: str
+    curve_public: CurveText
     keys: dict[Purpose, str]
 
     def __repr__(self) -> str:
@@ -130,8 +135,8 @@ class EventRoot(_KeyFile, frozen=True, kw_only=True):
     """The root of an account's event keys; belongs to no trade root."""
 
     kind: str = _EVENT
-    kid: str
-    acct: str
+    kid: KidText
+    acct: AcctText
     mode: Mode
     root: str
 

@@ -219,7 +219,7 @@ def load_key_file(path: Path, type_: type[T]) -> T:
     data = read_secret_file(path)
     try:
         return msgspec.json.decode(data, type=type_)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Only the place is told: the library's sentence may quote a value. Hence `from None`.
         place = _JSON_PATH.search(str(error))
         where = f" at {place[1]}" if place else ""
