@@ -191,8 +191,9 @@ def test_a_key_is_its_bytes_and_shows_none_of_them() -> None:
     key = random_key()
     assert bytes(key) == key
     assert len(key) == 32
-    for shown in (repr(key), str(key), f"{key}", f"{key!r:>10}", "%s" % key, repr([key, (key,)])):  # noqa: UP031  every way of showing
-        assert not Needles([bytes(key)]).find(shown.encode())
+    shown = [show(key) for show in (repr, str, ascii, format, "{:>10}".format, "%s".__mod__)]
+    for text in (*shown, repr([key, (key,)]), repr({key: key})):
+        assert not Needles([bytes(key)]).find(text.encode())
 
 
 def test_a_key_is_neither_pickled_nor_copied() -> None:

@@ -25,12 +25,12 @@ from bridge_client import Connector
 from bridge_client.opening import Opened
 from bridge_client.streams import EventKeys
 from bridge_core.host import bundles
-from bridge_core.host.keyfiles import load_key_file, parse_key_hex, random_key, save_key_file
+from bridge_core.host.keyfiles import load_key_file, parse_key_hex, save_key_file
 from bridge_core.host.logs import _Secrets, log_event, setup_logging
 from bridge_core.host.settings import load_env
 from bridge_core.protocol.errors import BridgeError
 from bridge_core.protocol.messages import Stop
-from bridge_core.protocol.operations import Op, Scope
+from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import RequestKeys
 from bridge_server.settings import Overrides, load_settings
 from bridge_server.wiring import build_server
@@ -66,7 +66,9 @@ def _texts(thing: object) -> Iterator[str]:
     yield "%r" % (thing,)  # noqa: UP031  logging's own way
     for value in vars(thing).values() if hasattr(thing, "__dict__") else ():
         yield repr(value)
-    fields = getattr(thing, "__struct_fields__", None) or getattr(thing, "_fields", ())
+    fields: tuple[str, ...] = getattr(thing, "__struct_fields__", ()) or getattr(
+        thing, "_fields", ()
+    )
     for name in fields:
         # A key file's texts are what it is for; whoever asks for one by name has it.
         if not isinstance(thing, bundles.Bundle | bundles.ServerKeys | bundles.VerifyKeys
@@ -190,12 +192,14 @@ def _broken_field(account: Account) -> object:
 
 def _no_connection(account: Account) -> object:
     with Connector.from_config(account.folder / "connector") as bridge:
-        return bridge.connect(timeout=0.2)
+        bridge.connect(timeout=0.2)
+        return bridge
 
 
 def _file_there_already(account: Account) -> object:
     path = account.bundle() / "keys/connector.key"
-    return save_key_file(path, bundles.load_bundle(path))
+    save_key_file(path, bundles.load_bundle(path))
+    return path
 
 
 def _not_a_key(account: Account) -> object:
@@ -248,10 +252,7 @@ def test_the_servers_log_at_debug_level_shows_no_key_even_when_handed_one(
         for secret in (server.curve_secret, server.event_srv, parse_key_hex(server.event_srv)):
             for level in ("debug", "info", "error"):
                 log_event(log, level, "leak", bare=secret, kept=repr(secret), hexed=str(secret))
-            try:
-                raise ValueError(secret)
-            except ValueError:
-                log.exception("leak %s", secret)
+            log.error("leak %s", secret, exc_info=ValueError(secret))
     finally:
         made.context.worker.stop(1.0)
         made.context.transport.close()
@@ -311,7 +312,7 @@ def test_an_aborted_process_without_keys_leaves_the_core_file_that_those_with_ke
     signer = _start(tmp_path, "-c", _SIGNER, str(account.folder / "connector"))
     try:
         client = None
-        wait_until(lambda: (account.folder / "server/log/server.log").exists(), 30)
+        wait_until((account.folder / "server/log/server.log").exists, 30)
         client = account.client()
         wait_until(lambda: client.hello().state == "ACTIVE", 30)
         client.close()

@@ -65,7 +65,7 @@ class PriceRow(Struct, frozen=True, kw_only=True):
 
 
 def _shown(text: str) -> str:
-    """Return a cell of the file as a message may show it: short, and nothing that moves a cursor."""
+    """Return a cell as a message may show it: short, and nothing that moves a cursor."""
     short = text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "..."
     return short if short.isprintable() else repr(short)
 
@@ -110,8 +110,8 @@ def parse_header(line: str, file: str) -> Layout:
             if column not in _BAR_KNOWS or columns.count(column) > 1:
                 raise ConfigError(
                     "PRICES",
-                    f"{file} line 1 column {_shown(column)}: not a column of MetaTrader's bar export, or "
-                    "twice: export bars again, tab-separated",
+                    f"{file} line 1 column {_shown(column)}: not a column of MetaTrader's bar "
+                    "export, or twice: export bars again, tab-separated",
                 )
         for column in _BAR_NEEDS:
             if column not in columns:
@@ -199,7 +199,9 @@ def _bar(layout: Layout, values: dict[str, str], number: int, after_ms: int) -> 
     }
     spread = values.get("<SPREAD>")
     if spread is not None and _COUNT.match(spread) is None:
-        raise _bad(layout, number, "<SPREAD>", f"{_shown(spread)!r} is no number of points: mend the row")
+        raise _bad(
+            layout, number, "<SPREAD>", f"{_shown(spread)!r} is no number of points: mend the row"
+        )
     row = PriceRow(
         time_ms=when,
         open=prices["<OPEN>"],
@@ -236,7 +238,10 @@ def _must_increase(layout: Layout, number: int, column: str, times: tuple[int, i
 def _price(layout: Layout, number: int, column: str, text: str) -> Decimal:
     if _PRICE.match(text) is None:
         raise _bad(
-            layout, number, column, f"{_shown(text)!r} is no price: up to 9 digits, a dot, up to 8 decimals"
+            layout,
+            number,
+            column,
+            f"{_shown(text)!r} is no price: up to 9 digits, a dot, up to 8 decimals",
         )
     price = Decimal(text)
     if price <= 0:
@@ -252,7 +257,9 @@ def _bar_time(layout: Layout, values: dict[str, str], number: int) -> tuple[int,
     if "<TIME>" in values:
         clock = _CLOCK.match(values["<TIME>"])
         if clock is None:
-            raise _bad(layout, number, "<TIME>", f"{_shown(values['<TIME>'])!r} is not like 13:05:00")
+            raise _bad(
+                layout, number, "<TIME>", f"{_shown(values['<TIME>'])!r} is not like 13:05:00"
+            )
     hour, minute, second = (int(part or 0) for part in clock.groups()) if clock else (0, 0, 0)
     year, month, day = (int(part) for part in date.groups())
     try:
@@ -269,7 +276,10 @@ def _plain_time(layout: Layout, number: int, text: str) -> int:
         when = datetime.fromisoformat(text)
     except ValueError as error:
         raise _bad(
-            layout, number, "time", f"{_shown(text)!r} is neither ISO 8601 UTC nor epoch ms: mend the row"
+            layout,
+            number,
+            "time",
+            f"{_shown(text)!r} is neither ISO 8601 UTC nor epoch ms: mend the row",
         ) from error
     if when.utcoffset() is None:
         when = when.replace(tzinfo=UTC)

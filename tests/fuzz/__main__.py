@@ -1,9 +1,9 @@
 """`make fuzz`: every parser of tokens, bodies, replies, events and files under atheris.
 
-    python -m tests.fuzz                      a fixed number of runs of each target, seeds fixed
-    python -m tests.fuzz body --runs 1000000  one target for longer
-    python -m tests.fuzz --keep               add what reached new code to the corpus
-    python -m tests.fuzz --plain              without atheris: the same changes, no guidance
+python -m tests.fuzz                      a fixed number of runs of each target, seeds fixed
+python -m tests.fuzz body --runs 1000000  one target for longer
+python -m tests.fuzz --keep               add what reached new code to the corpus
+python -m tests.fuzz --plain              without atheris: the same changes, no guidance
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ Each is written to a real file, since the readers' doors are part of what is tes
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -62,10 +61,11 @@ def _refused(act: Callable[..., Any], *args: Any) -> Any:
     try:
         return act(*args)
     except ConfigError as error:
-        # One line, printable, bounded: it goes to a terminal and a log.
-        assert str(error).isprintable(), "an error that could move a cursor"
-        assert len(str(error)) < 2_000
-        return None
+        text = str(error)
+    # One line, printable, bounded: it goes to a terminal and a log.
+    assert text.isprintable(), "an error that could move a cursor"
+    assert len(text) < 2_000
+    return None
 
 
 def _keys(data: bytes) -> None:
@@ -163,11 +163,11 @@ FILES: Final = (
     Target("settings", _settings, (_SERVER_TOML, _CONNECTOR_TOML)),
     Target(
         "env", _env,
-        (b"MT5_LOGIN=1\nMT5_PASSWORD='a b'\n", b"export MT5_SERVER=\"x\\ny\"\n# c\n"),
+        (b"MT5_LOGIN=1\nMT5_PASSWORD='a b'\n", b'export MT5_SERVER="x\\ny"\n# c\n'),
     ),
     Target(
         "halted", _halted,
-        (b"HALTED 0f1e x\n", b"REDUCE_ONLY 0f1e2d a reason\n", b"", b"ACTIVE", json.dumps(1).encode()),
+        (b"HALTED 0f1e x\n", b"REDUCE_ONLY 0f1e2d a reason\n", b"", b"ACTIVE", b"1"),
     ),
     Target("prices", _prices, (_BARS, _TICKS)),
 )  # fmt: skip

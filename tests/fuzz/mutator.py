@@ -15,9 +15,9 @@ _PARTS: Final = re.compile(rb"[:,\"{}\[\]\n\t= ]|[^:,\"{}\[\]\n\t= ]+")
 _ODD: Final = (
     b"", b"-", b"0", b"00", b"-0", b"-1", b"+1", b"1e5", b"1E400", b"0.1", b"NaN", b"Infinity",
     b"9" * 13, b"9" * 18, b"9" * 40, b"9223372036854775808", b"18446744073709551616", b"0" * 32,
-    b"0" * 64, b"f" * 64, b"null", b"true", b"[]", b"{}", b"\"\"", b"\\u0000", b"\\ud800", b"\\\\",
+    b"0" * 64, b"f" * 64, b"null", b"true", b"[]", b"{}", b'""', b"\\u0000", b"\\ud800", b"\\\\",
     b"\x00", b"\x1b[2J", b"\r", b"\n", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc0\x80", b"\xed\xa0\x80",
-    "\uff11".encode(), "\u0661".encode(), "\u212a".encode(), b"{\"a\":" * 60, b"[" * 600,
+    "\uff11".encode(), "\u0661".encode(), "\u212a".encode(), b'{"a":' * 60, b"[" * 600,
     b"DENIED", b"FILLED", b"UNKNOWN", b"HALT", b"OPEN", b"AUTH_PASS", b"RISK_PASS", b"RISK_ACK",
     b"tick-", b"tick", b"srv-", b"ea-", b"REDUCE_ONLY", b"ACTIVE", b"inf", b"nan", b"%s%n",
 )  # fmt: skip

@@ -323,7 +323,9 @@ WIRE: Final = (
     Target("authentic", _authentic, _heads()),
     Target("body", _body, _bodies()),
     Target("reply", _reply, tuple(map(_joined, (*_REPLIES, *_NO_REPLIES)))),
-    Target("reply_body", _reply_body, tuple(bytes([k, k]) + b for k, b in enumerate(_REPLY_BODIES))),
+    Target(
+        "reply_body", _reply_body, tuple(bytes([k, k]) + b for k, b in enumerate(_REPLY_BODIES))
+    ),
     Target("event", _event, tuple(map(_joined, (*_EVENTS, *_NO_EVENTS)))),
     Target(
         "event_body",

@@ -194,7 +194,7 @@ def _show(module: str, report: Report, listed: dict[tuple[str, Place], str]) -> 
         f"in {report.seconds:.0f} s",
         flush=True,
     )
-    for (name, place), _ in listed.items():
+    for name, place in listed:
         if name == module and place not in report.survivors:
             print(f"no longer there, take it off the list: {_MARK.join((module, *place))}")
 

@@ -116,7 +116,7 @@ def _edits(node: ast.AST) -> Iterator[tuple[str, _Edit]]:
         case ast.BoolOp():
             yield from _bool(node)
         case ast.UnaryOp(op=ast.Not() | ast.USub() | ast.Invert(), operand=operand):
-            yield f"{_text(node)} -> {_text(operand)}", lambda one: one.operand  # type: ignore[attr-defined,no-any-return]
+            yield f"{_text(node)} -> {_text(operand)}", lambda one: one.operand  # type: ignore[attr-defined]
         case ast.BinOp(op=op) if type(op) in _ARITHMETIC:
             new = _ARITHMETIC[type(op)]
             yield (
@@ -174,7 +174,8 @@ def _bool(node: ast.BoolOp) -> Iterator[tuple[str, _Edit]]:
 
 
 def _constant(node: ast.Constant) -> Iterator[tuple[str, _Edit]]:
-    value, new = node.value, None
+    value = node.value
+    new: bool | int | str | bytes | None = None
     if isinstance(value, bool):
         new = not value
     elif isinstance(value, int):

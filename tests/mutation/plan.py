@@ -21,6 +21,7 @@ PLAN: Final[dict[str, tuple[str, ...]]] = {
     ),
     "bridge_core/protocol/keys.py": (
         "tests/protocol/test_keys.py",
+        "tests/server/core/test_values.py",
         "tests/protocol/test_vectors.py",
         "tests/protocol/test_contract.py",
         "tests/server/core/test_authenticate.py",
@@ -31,29 +32,40 @@ PLAN: Final[dict[str, tuple[str, ...]]] = {
     ),
     "bridge_core/protocol/chain.py": (
         "tests/protocol/test_chain.py",
+        "tests/server/core/test_values.py",
         "tests/protocol/test_vectors.py",
     ),
     "bridge_server/core/gate.py": (
         "tests/server/core/test_gate.py",
         "tests/server/core/test_gate_lanes.py",
         "tests/server/core/test_authenticate.py",
+        "tests/server/core/test_lingering_causes.py",
+        "tests/server/core/test_values.py",
     ),
     "bridge_server/core/orders.py": (
         "tests/server/core/test_orders.py",
+        "tests/server/core/test_values.py",
         "tests/server/test_flight.py",
         "tests/test_protocol_md.py",
     ),
     "bridge_server/core/trading_state.py": (
         "tests/server/core/test_trading_state.py",
+        "tests/server/core/test_lingering_causes.py",
+        "tests/server/core/test_values.py",
         "tests/server/core/test_gate_lanes.py",
         "tests/test_protocol_md.py",
     ),
     "bridge_server/core/replay.py": ("tests/server/core/test_replay.py",),
-    "bridge_server/core/reconcile.py": ("tests/server/core/test_reconcile.py",),
+    "bridge_server/core/reconcile.py": (
+        "tests/server/core/test_reconcile.py",
+        "tests/server/core/test_reconcile_facts.py",
+        "tests/server/core/test_values.py",
+    ),
     "bridge_server/journal.py": (
         "tests/server/test_journal.py",
+        "tests/server/test_journal_records.py",
         "tests/server/test_record.py",
         "tests/server/test_flight.py",
     ),
-    "bridge_client/life.py": ("tests/client/test_life.py",),
+    "bridge_client/life.py": ("tests/client/test_life_steps.py", "tests/client/test_life.py"),
 }

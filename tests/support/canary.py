@@ -31,7 +31,8 @@ _HASH_BITS: Final = 23
 _HASH_FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
 _Z85_TEXT: Final = re.compile(r"\A[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}\Z")
 _HEX_TEXT: Final = re.compile(r"\A[0-9a-f]{64}\Z")
-_Z85: Final = string.digits + string.ascii_lowercase + string.ascii_uppercase + ".-:+=^!/*?&<>()[]{}@%$#"  # fmt: skip
+_LETTERS: Final = string.ascii_lowercase + string.ascii_uppercase
+_Z85: Final = string.digits + _LETTERS + ".-:+=^!/*?&<>()[]{}@%$#"
 _PASSWORD: Final = re.compile(r"(?m)^\s*(?:export\s+)?\w*PASSWORD\w*\s*=\s*['\"]?([^'\"\s]{8,})")
 
 
@@ -212,11 +213,10 @@ _HEADER: Final = re.compile(rb"(?m)^== canary: (.*) ==$")
 
 
 def _where(path: Path, data: bytes, offset: int) -> str:
-    last = None
-    if path.name.startswith("captured"):
-        for last in _HEADER.finditer(data, 0, offset):
-            pass
-    return f"{path} ({last[1].decode('utf-8', 'replace')})" if last is not None else str(path)
+    if path.name != "captured":
+        return str(path)
+    names = _HEADER.findall(data, 0, offset)
+    return f"{path} ({names[-1].decode('utf-8', 'replace')})" if names else str(path)
 
 
 # --- what the key files hold ----------------------------------------------------------------

@@ -21,7 +21,7 @@ import zmq
 
 from bridge_core.host import keyfiles
 from bridge_core.protocol import keys
-from tests.support.canary import Tally, both_forms, keys_in, may_hold_secrets, scan_files
+from tests.support.canary import Hit, Tally, both_forms, keys_in, may_hold_secrets, scan_files
 
 __all__ = ["CanaryPlugin"]
 
@@ -56,7 +56,7 @@ class CanaryPlugin:
             yield
 
     def _watch_keys(self, patch: pytest.MonkeyPatch) -> None:
-        kdf, problem, pair = keys.HKDF, keyfiles.weak_key_problem, zmq.curve_keypair
+        kdf, problem, pair = vars(keys)["HKDF"], keyfiles.weak_key_problem, zmq.curve_keypair
 
         def derive(**words: Any) -> Any:
             made = kdf(**words)
@@ -64,7 +64,7 @@ class CanaryPlugin:
             class Derived:
                 @staticmethod
                 def derive(root: bytes) -> bytes:
-                    key = made.derive(root)
+                    key: bytes = made.derive(root)
                     if problem(root) is None:  # what everybody can derive is nobody's secret
                         self.secrets |= {root, key}
                     return key
@@ -175,9 +175,8 @@ class CanaryPlugin:
         """Take in what a worker of pytest-xdist has found."""
         told = getattr(node, "workeroutput", {}).get("canary")
         if told is not None:
-            from tests.support.canary import Hit
-
-            self._tallies.append(Tally(*told[:3], [Hit(*hit) for hit in told[3]]))
+            secrets, files, size, hits = told
+            self._tallies.append(Tally(secrets, files, size, [Hit(*hit) for hit in hits]))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how much was looked at, and where a secret lies."""

@@ -1,0 +1,43 @@
+"""What the judgement hands around cannot be changed, and nothing in it goes by position."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import Struct
+
+from bridge_core.protocol.chain import Record
+from bridge_core.protocol.keys import KeySet, KeyState, Mode
+from bridge_server.core.gate import Admitted, Conditions, Drop
+from bridge_server.core.orders import Evidence, Life, life_may_become
+from bridge_server.core.reconcile import Absence, Finding, Suspect
+from bridge_server.core.trading_state import RaisedCause
+
+VALUES = (Record, KeySet, Admitted, Conditions, Suspect, Finding, Absence, RaisedCause)
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_a_value_is_frozen_and_takes_names_only(kind: type[Struct]) -> None:
+    config = kind.__struct_config__
+    assert config.frozen
+    assert kind.__match_args__ == ()  # msgspec's sign of keyword-only
+
+
+def test_what_is_not_said_of_a_value_is_nothing() -> None:
+    record = Record(ts=1, kind="X")
+    assert (record.rid, record.op, record.state, record.code, record.data) == ("", "", "", "", {})
+    assert KeySet.__struct_defaults__[:3] == (KeyState.ACTIVE, 0, "")
+    assert set(RaisedCause.__struct_defaults__) == {"", None}
+
+
+def test_whether_a_life_may_change_so_is_yes_or_no() -> None:
+    assert life_may_become(Life.WORKING, Life.FILLED) is True
+    assert life_may_become(Life.FILLED, Life.WORKING) is False
+
+
+def test_words_that_are_stored_or_shown_are_these() -> None:
+    assert [str(one) for one in Mode] == ["paper", "live"]
+    assert [str(one) for one in KeyState] == ["active", "retiring", "revoked"]
+    assert [str(one) for one in Drop] == ["shape", "token", "key", "mac", "account", "identity"]
+    assert [str(one) for one in Evidence] == [
+        "EA", "BROKER", "SERVER", "TAG", "SHAPE", "ABSENT", "HUMAN",
+    ]  # fmt: skip
