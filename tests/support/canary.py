@@ -170,7 +170,8 @@ def may_hold_secrets(path: Path) -> bool:
 
 def scan_files(secrets: Iterable[bytes], paths: Iterable[Path]) -> Tally:
     """Look into every file but the key files."""
-    known = frozenset(secret for secret in secrets if len(secret) >= PIECE)
+    # A placeholder such as forty times one letter is nobody's secret.
+    known = frozenset(one for one in secrets if len(one) >= PIECE and len(set(one)) > 4)
     needles = Needles(known)
     files = size = 0
     hits: set[Hit] = set()
@@ -271,8 +272,11 @@ def _derived(held: object) -> set[bytes]:
         return set()
     if held.get("kind") not in (Bundle.__struct_defaults__[0], EventRoot.__struct_defaults__[0]):
         return set()
-    root, mode = bytes.fromhex(held["root"]), Mode(held["mode"])
-    return {
-        derive(root, mode=mode, acct=held["acct"], kid=held["kid"], purpose=purpose)
-        for purpose in Purpose
-    }
+    try:
+        root, mode = bytes.fromhex(held["root"]), Mode(held["mode"])
+        return {
+            derive(root, mode=mode, acct=held["acct"], kid=held["kid"], purpose=purpose)
+            for purpose in Purpose
+        }
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        return set()  # a test has spoilt this file; nothing can be derived from it
