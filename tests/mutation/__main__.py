@@ -111,15 +111,20 @@ def _baseline(module: str, source: str, scratch: Path) -> float:
     return time.monotonic() - begun
 
 
-def try_module(module: str, jobs: int, scratch: Path) -> Report:
-    """Run every mutant of one module."""
+def try_module(
+    module: str, jobs: int, scratch: Path, only: set[tuple[str, Place]] | None = None
+) -> Report:
+    """Run every mutant of one module, or only those of these places."""
     source = (ROOT / module).read_text(encoding="utf-8")
     begun = time.monotonic()
     slow = max(_SLOW_LEAST_S, _SLOW_FACTOR * jobs * _baseline(module, source, scratch / "0"))
     running: dict[int, Job] = {}
     survivors: list[Place] = []
     count = 0
-    for count, mutant in enumerate(mutants_of(source), 1):
+    for mutant in mutants_of(source):
+        if only is not None and (module, mutant.place) not in only:
+            continue
+        count += 1
         pid = _fork(module, mutant.tree, scratch / str(count % (2 * jobs) + 1))
         running[pid] = Job(mutant.place, time.monotonic() + slow)
         while len(running) >= jobs:
@@ -142,13 +147,13 @@ def _reap(running: dict[int, Job]) -> list[Place]:
     return []
 
 
-def reviewed() -> dict[tuple[str, Place], str]:
+def reviewed(file: Path = SURVIVORS) -> dict[tuple[str, Place], str]:
     """Return the listed survivors and the reason of each."""
     found: dict[tuple[str, Place], str] = {}
-    for line in SURVIVORS.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            module, scope, text, change, reason = line.split(_MARK)
-            found[module, Place(scope, text, change)] = reason
+            module, scope, text, change, *reason = line.removeprefix("NEW ").split(_MARK)
+            found[module, Place(scope, text, change)] = "".join(reason)
     return found
 
 
@@ -157,27 +162,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.mutation", description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(PLAN), help="default: all of the plan")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", type=Path, help="only the mutants that such a list names")
     args = parser.parse_args()
     listed = reviewed()
+    only = set(reviewed(args.again)) if args.again is not None else None
     strangers = [module for module, _ in listed if module not in PLAN]
     scratch = Path(tempfile.mkdtemp(prefix="ztb-mutation-"))
     new: list[str] = []
     try:
         for module in args.modules:
-            report = try_module(module, args.jobs, scratch)
+            report = try_module(module, args.jobs, scratch, only)
             _show(module, report, listed)
-            new += [
-                _MARK.join((module, *place))
-                for place in report.survivors
-                if (module, place) not in listed
-            ]
+            new += _unlisted(module, report, listed)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    for line in new:
-        print(f"NEW {line}", flush=True)
     for module in strangers:
         print(f"survivors.txt names {module}, which is not in the plan")
     return 1 if new or strangers else 0
+
+
+def _unlisted(module: str, report: Report, listed: dict[tuple[str, Place], str]) -> list[str]:
+    lines = [
+        _MARK.join((module, *place)) for place in report.survivors if (module, place) not in listed
+    ]
+    for line in lines:
+        print(f"NEW {line}", flush=True)
+    return lines
 
 
 def _show(module: str, report: Report, listed: dict[tuple[str, Place], str]) -> None:
