@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from tests.fuzz.every import TARGETS
 from tests.fuzz.mutator import mutated
+from tests.fuzz.planted import PLANTED
 from tests.fuzz.target import CORPUS, Target, corpus_of, held
 
 __all__ = ["main"]
@@ -50,8 +51,9 @@ def _start(target: Target, runs: int, seed: int, folder: Path) -> Job:
     for number, data in enumerate(dict.fromkeys((*target.seeds, *corpus_of(target.name)))):
         (corpus / f"{number:05}").write_bytes(data)
     command = [
-        sys.executable, "-m", "tests.fuzz.guided", target.name, f"-runs={runs}", f"-seed={seed}",
-        f"-artifact_prefix={folder}/", *_FLAGS, str(corpus),
+        sys.executable, "-m", "tests.fuzz.guided", target.name,
+        f"-runs={runs // target.slowness}", f"-seed={seed}", f"-artifact_prefix={folder}/",
+        *_FLAGS, str(corpus),
     ]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -112,13 +114,14 @@ def plain(targets: Iterable[Target], runs: int, seed: int) -> bool:
         try:
             for data in pool:
                 held(target, data)
-            for _ in range(runs):
+            for _ in range(runs // target.slowness):
                 data = mutated(rng.choice(pool), rng, pool)
                 held(target, data)
         except BaseException:
             print(f"{target.name}: FOUND with {data.hex()}", flush=True)
             raise
-        print(f"{target.name}: {len(pool)} kept, {runs} runs, no finding", flush=True)
+        done = runs // target.slowness
+        print(f"{target.name}: {len(pool)} kept, {done} runs, no finding", flush=True)
     return True
 
 
@@ -132,10 +135,11 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--plain", action="store_true")
     args = parser.parse_args(words)
-    unknown = [name for name in args.targets if name not in TARGETS]
+    known = {**TARGETS, **PLANTED}
+    unknown = [name for name in args.targets if name not in known]
     if unknown:
         parser.error(f"no target {unknown[0]}; there are {', '.join(TARGETS)}")
-    targets = [TARGETS[name] for name in args.targets]
+    targets = [known[name] for name in args.targets]
     if args.plain:
         return 0 if plain(targets, args.runs, args.seed) else 1
     if importlib.util.find_spec("atheris") is None:

@@ -158,16 +158,14 @@ _BARS: Final = (
 )
 _TICKS: Final = b"time,bid,ask\n2026-01-05T00:00:00Z,1.1000,1.1002\n1767571201000,1.1001,1.1003\n"
 
+_SLOWNESS: Final = 5
+_HALTED: Final = (b"HALTED 0f1e x\n", b"REDUCE_ONLY 0f1e2d a reason\n", b"", b"ACTIVE", b"1")
+_ENV: Final = (b"MT5_LOGIN=1\nMT5_PASSWORD='a b'\n", b'export MT5_SERVER="x\\ny"\n# c\n')
+
 FILES: Final = (
-    Target("keys", _keys, _key_seeds()),
-    Target("settings", _settings, (_SERVER_TOML, _CONNECTOR_TOML)),
-    Target(
-        "env", _env,
-        (b"MT5_LOGIN=1\nMT5_PASSWORD='a b'\n", b'export MT5_SERVER="x\\ny"\n# c\n'),
-    ),
-    Target(
-        "halted", _halted,
-        (b"HALTED 0f1e x\n", b"REDUCE_ONLY 0f1e2d a reason\n", b"", b"ACTIVE", b"1"),
-    ),
-    Target("prices", _prices, (_BARS, _TICKS)),
-)  # fmt: skip
+    Target("keys", _keys, _key_seeds(), _SLOWNESS),
+    Target("settings", _settings, (_SERVER_TOML, _CONNECTOR_TOML), _SLOWNESS),
+    Target("env", _env, _ENV, _SLOWNESS),
+    Target("halted", _halted, _HALTED, _SLOWNESS),
+    Target("prices", _prices, (_BARS, _TICKS), _SLOWNESS),
+)

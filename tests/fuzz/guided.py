@@ -15,6 +15,7 @@ from tests.fuzz.mutator import mutated
 
 with atheris.instrument_imports(include=["bridge_core", "bridge_server", "bridge_client"]):
     from tests.fuzz.every import TARGETS
+    from tests.fuzz.planted import PLANTED
     from tests.fuzz.target import held
 
 __all__ = ["main"]
@@ -24,7 +25,7 @@ _OWN_SHARE = 0.7  # the rest of the changes are libFuzzer's, which knows no gram
 
 def main(words: list[str]) -> None:
     """Run until libFuzzer ends the process; a finding ends it with a code that is not 0."""
-    target = TARGETS[words[0]]
+    target = {**TARGETS, **PLANTED}[words[0]]
 
     def change(data: bytes, size_max: int, seed: int) -> bytes:
         rng = random.Random(seed)

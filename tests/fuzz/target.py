@@ -15,11 +15,15 @@ _TRIES: Final = 3
 
 
 class Target(NamedTuple):
-    """One parser under attack: `check` raises on anything but its documented refusals."""
+    """One parser under attack: `check` raises on anything but its documented refusals.
+
+    A target that opens files is slow, and gets one run where others get `slowness`.
+    """
 
     name: str
     check: Callable[[bytes], object]
     seeds: tuple[bytes, ...]
+    slowness: int = 1
 
 
 def held(target: Target, data: bytes) -> None:

@@ -21,12 +21,14 @@ import zmq
 
 from bridge_core.host import keyfiles
 from bridge_core.protocol import keys
+from tests.support import said as said_by
 from tests.support.canary import Hit, Tally, both_forms, keys_in, may_hold_secrets, scan_files
 
 __all__ = ["CanaryPlugin"]
 
 # Keys that are printed in the specification's vectors are nobody's secret.
 _PUBLISHED: Final = Path(__file__).resolve().parents[1] / "vectors"
+_REPOSITORY: Final = _PUBLISHED.parents[1]  # child processes run here, and would leave cores here
 
 
 class CanaryPlugin:
@@ -103,6 +105,7 @@ class CanaryPlugin:
 
         patch.setattr(subprocess.Popen, "communicate", communicate)
         patch.setattr(pytest.CaptureFixture, "readouterr", readouterr)
+        patch.setattr(said_by, "LISTENERS", [*said_by.LISTENERS, self.hear])
 
     def _watch_removals(self, patch: pytest.MonkeyPatch, place: Path) -> None:
         remove = shutil.rmtree
@@ -158,6 +161,7 @@ class CanaryPlugin:
         """Look through everything that this session and its children left behind."""
         assert self._root is not None
         paths = [path for path in self._root.rglob("*") if path.is_file()]
+        paths += [path for path in _REPOSITORY.glob("core*") if path.is_file()]
         for path in filter(may_hold_secrets, paths):
             self.secrets |= keys_in(path)
         said = self._root / "canary" / "captured"
