@@ -22,13 +22,25 @@ import zmq
 from bridge_core.host import keyfiles
 from bridge_core.protocol import keys
 from tests.support import said as said_by
-from tests.support.canary import Hit, Tally, both_forms, keys_in, may_hold_secrets, scan_files
+from tests.support.canary import (
+    Hit,
+    Tally,
+    both_forms,
+    keys_in,
+    may_hold_secrets,
+    published,
+    scan_files,
+)
 
 __all__ = ["CanaryPlugin"]
 
-# Keys that are printed in the specification's vectors are nobody's secret.
-_PUBLISHED: Final = Path(__file__).resolve().parents[1] / "vectors"
-_REPOSITORY: Final = _PUBLISHED.parents[1]  # child processes run here, and would leave cores here
+_TESTS: Final = Path(__file__).resolve().parents[1]
+_REPOSITORY: Final = _TESTS.parent  # child processes run here, and would leave cores here
+_HITS_SHOWN_MAX: Final = 40
+
+
+def _test() -> str:
+    return os.environ.get("PYTEST_CURRENT_TEST", "no test")
 
 
 class CanaryPlugin:
@@ -94,13 +106,13 @@ class CanaryPlugin:
         def communicate(process: Any, *args: Any, **kwargs: Any) -> Any:
             said = talk(process, *args, **kwargs)
             for words in said:
-                self.hear("a child process", words)
+                self.hear(f"a child process in {_test()}", words)
             return said
 
         def readouterr(fixture: Any) -> Any:
             said = capture(fixture)
             for words in said:
-                self.hear("captured by a test", words)
+                self.hear(f"captured by {_test()}", words)
             return said
 
         patch.setattr(subprocess.Popen, "communicate", communicate)
@@ -126,8 +138,7 @@ class CanaryPlugin:
     def hear(self, who: str, words: str | bytes | None) -> None:
         """Keep what was said until the end, when every secret is known."""
         if words:
-            test = os.environ.get("PYTEST_CURRENT_TEST", "")
-            self._said.append((f"{who} {test}".strip(), words))
+            self._said.append((who, words))
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -170,9 +181,7 @@ class CanaryPlugin:
                 file.write(f"\n== canary: {who} ==\n".encode("utf-8", "replace"))
                 file.write(words if isinstance(words, bytes) else words.encode("utf-8", "replace"))
         self._said.clear()
-        published = b"".join(path.read_bytes() for path in _PUBLISHED.glob("*.json"))
-        secret = {one for one in self.secrets if one.hex().encode() not in published}
-        return scan_files(secret, [*paths, said])
+        return scan_files(self.secrets - published(self.secrets, _TESTS), [*paths, said])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -190,5 +199,5 @@ class CanaryPlugin:
         hits = [hit for tally in self._tallies for hit in tally.hits]
         total = Tally(sum(columns[0]), sum(columns[1]), sum(columns[2]), hits)
         terminalreporter.write_line(str(total), red=bool(hits))
-        for hit in hits:
+        for hit in hits[:_HITS_SHOWN_MAX]:
             terminalreporter.write_line(str(hit), red=True)
