@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from msgspec import Struct
 
 from bridge_core.protocol.chain import Record
-from bridge_core.protocol.keys import KeySet, KeyState, Mode
+from bridge_core.protocol.keys import KeySet, KeyState, Mode, Secret, derive
+from bridge_core.protocol.operations import Purpose
 from bridge_server.core.gate import Admitted, Conditions, Drop
 from bridge_server.core.orders import Evidence, Life, life_may_become
 from bridge_server.core.reconcile import Absence, Finding, Suspect
@@ -27,6 +30,18 @@ def test_what_is_not_said_of_a_value_is_nothing() -> None:
     assert (record.rid, record.op, record.state, record.code, record.data) == ("", "", "", "", {})
     assert KeySet.__struct_defaults__[:3] == (KeyState.ACTIVE, 0, "")
     assert set(RaisedCause.__struct_defaults__) == {"", None}
+
+
+def test_a_secret_says_what_it_is_and_is_not_pickled() -> None:
+    assert repr(Secret(b"x" * 32)) == str(Secret(b"y")) == "<Secret>"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match=r"\Aa secret is not pickled\Z"):
+            pickle.dumps(Secret(b"x" * 32), protocol)
+
+
+def test_a_root_of_another_length_is_named_as_such() -> None:
+    with pytest.raises(ValueError, match=r"\Aroot key length\Z"):
+        derive(bytes(31), mode=Mode.PAPER, acct="a", kid="b", purpose=Purpose.QUERY_SRV)
 
 
 def test_whether_a_life_may_change_so_is_yes_or_no() -> None:
