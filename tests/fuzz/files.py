@@ -102,7 +102,7 @@ def _halted(data: bytes) -> None:
     state, _ = found
     if state is not TradingState.HALTED:
         assert state is TradingState.REDUCE_ONLY, "a file never frees"
-        assert data.strip().split(b" ")[0].strip() == b"REDUCE_ONLY"
+        assert data.strip(b" \t\r\n").split(b" ")[0] == b"REDUCE_ONLY"
 
 
 def _prices(data: bytes) -> None:

@@ -15,6 +15,8 @@ from bridge_core.host.keyfiles import load_key_file
 from bridge_core.host.prices import iter_rows
 from bridge_core.protocol.errors import ConfigError, RemoteProtocolError
 from bridge_core.protocol.events import EventBody
+from bridge_server.core.trading_state import TradingState
+from bridge_server.guard import read_halted
 from tests.fuzz.every import TARGETS
 
 BUNDLE, SERVER = (json.loads(seed) for seed in TARGETS["keys"].seeds[:2])
@@ -91,3 +93,16 @@ def test_a_price_file_cannot_move_the_cursor_or_fill_the_screen(tmp_path: Path) 
             list(iter_rows(_write(tmp_path, data, "prices.csv")))
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("tail", ["\x1f\x1f", "\x1c", "\u2028", "\x00", "\n\x1f"])
+def test_a_halted_file_with_control_characters_is_not_exactly_reduce_only(
+    tmp_path: Path, tail: str
+) -> None:
+    path = tmp_path / "halted"
+    path.write_text(f"REDUCE_ONLY{tail}", encoding="utf-8")
+    found = read_halted(path)
+    assert found is not None
+    assert found[0] is TradingState.HALTED
+    path.write_text("\nREDUCE_ONLY \r\n", encoding="utf-8")
+    assert read_halted(path) == (TradingState.REDUCE_ONLY, "")
