@@ -11,6 +11,7 @@ __all__ = ["PLAN"]
 PLAN: Final[dict[str, tuple[str, ...]]] = {
     "bridge_core/protocol/signing.py": (
         "tests/protocol/test_signing.py",
+        "tests/server/core/test_values.py",
         "tests/protocol/test_vectors.py",
         "tests/server/core/test_authenticate.py",
     ),

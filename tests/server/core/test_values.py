@@ -9,11 +9,13 @@ from msgspec import Struct
 
 from bridge_core.protocol.chain import Record
 from bridge_core.protocol.keys import KeySet, KeyState, Mode, Secret, derive
-from bridge_core.protocol.operations import Purpose
+from bridge_core.protocol.operations import Op, Purpose
+from bridge_core.protocol.signing import RequestKeys, sign_request
 from bridge_server.core.gate import Admitted, Conditions, Drop
 from bridge_server.core.orders import Evidence, Life, life_may_become
 from bridge_server.core.reconcile import Absence, Finding, Suspect
 from bridge_server.core.trading_state import RaisedCause
+from tests.support.builders import token
 
 VALUES = (Record, KeySet, Admitted, Conditions, Suspect, Finding, Absence, RaisedCause)
 
@@ -37,6 +39,11 @@ def test_a_secret_says_what_it_is_and_is_not_pickled() -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match=r"\Aa secret is not pickled\Z"):
             pickle.dumps(Secret(b"x" * 32), protocol)
+
+
+def test_a_key_for_the_ea_without_its_purpose_signs_nothing() -> None:
+    keys = RequestKeys(b"k" * 32, Purpose.ORDER_SRV, b"e" * 32, None)
+    assert sign_request(token(Op.OPEN), b"{}", keys).token.split(b":")[-2] == b"-"
 
 
 def test_a_root_of_another_length_is_named_as_such() -> None:
