@@ -173,6 +173,8 @@ def main() -> int:
         for module in args.modules:
             report = try_module(module, args.jobs, scratch, only)
             _show(module, report, listed)
+            if only is None:
+                _show_stale(module, report, listed)
             new += _unlisted(module, report, listed)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -204,6 +206,9 @@ def _show(module: str, report: Report, listed: dict[tuple[str, Place], str]) -> 
         f"in {report.seconds:.0f} s",
         flush=True,
     )
+
+
+def _show_stale(module: str, report: Report, listed: dict[tuple[str, Place], str]) -> None:
     for name, place in listed:
         if name == module and place not in report.survivors:
             print(f"no longer there, take it off the list: {_MARK.join((module, *place))}")

@@ -158,14 +158,13 @@ class CanaryPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Scan; a hit fails the session."""
-        if self._root is None:
-            return
-        tally = self.scan()
-        self._tallies.append(tally)
-        output = getattr(session.config, "workeroutput", None)
-        if output is not None:  # pytest-xdist: the controller tells
-            output["canary"] = [*tally[:3], [tuple(hit) for hit in tally.hits]]
-        if tally.hits and session.exitstatus in (pytest.ExitCode.OK, 0):
+        if self._root is not None:
+            tally = self.scan()
+            self._tallies.append(tally)
+            output = getattr(session.config, "workeroutput", None)
+            if output is not None:  # pytest-xdist: the controller tells, which runs no test itself
+                output["canary"] = [*tally[:3], [tuple(hit) for hit in tally.hits]]
+        if any(tally.hits for tally in self._tallies) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def scan(self) -> Tally:
