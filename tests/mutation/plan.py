@@ -16,6 +16,7 @@ PLAN: Final[dict[str, tuple[str, ...]]] = {
         "tests/server/core/test_authenticate.py",
     ),
     "bridge_core/protocol/token.py": (
+        "tests/protocol/test_token_bounds.py",
         "tests/protocol/test_token.py",
         "tests/protocol/test_vectors.py",
         "tests/server/core/test_authenticate.py",
