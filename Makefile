@@ -2,7 +2,7 @@
 # pip uses whatever index this machine has configured.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench soak clean
+.PHONY: help demo test test-long check bench fuzz mutation soak clean
 
 PYTHON ?=
 CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python
@@ -22,6 +22,8 @@ help: ## this list
 	@echo "make test-long         the long tests: more seeds, more crashes"
 	@echo "make check             lint and types only"
 	@echo "make bench             benchmarks, beside the raw ZeroMQ floor"
+	@echo "make fuzz              every parser under atheris, a fixed number of runs"
+	@echo "make mutation          small wrong changes to the core, which its tests must notice"
 	@echo "make soak              the long tests again and again, with more of everything"
 	@echo "make clean             remove .venv and every cache"
 
@@ -43,6 +45,12 @@ test-long: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(RUN) -m tests.benchmarks
+
+fuzz: $(VENV)/.test
+	$(RUN) -m tests.fuzz
+
+mutation: $(VENV)/.test
+	$(RUN) -m tests.mutation
 
 soak: $(VENV)/.test
 	ZTB_SOAK=1 $(RUN) -m pytest -m long -q --hypothesis-profile=soak

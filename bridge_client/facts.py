@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from bridge_core.protocol.errors import RemoteProtocolError
 from bridge_core.protocol.replies import dec
 
 __all__ = ["Fact", "Symbols", "moment", "number", "read"]
@@ -41,8 +42,15 @@ class Fact(Struct, frozen=True, kw_only=True):
 
 
 def moment(ms: int) -> datetime | None:
-    """Return an aware UTC datetime, None for 0 (which the wire uses for "none")."""
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
+    """Return an aware UTC datetime, None for 0 (which the wire uses for "none").
+
+    Raises:
+        RemoteProtocolError: no time that a calendar has.
+    """
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
+    except (ValueError, OverflowError, OSError) as error:
+        raise RemoteProtocolError("TIME", "why='beyond the calendar'") from error
 
 
 def number(text: str) -> float | None:

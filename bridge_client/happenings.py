@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from bridge_client.facts import Fact, Symbols, moment, read
+from bridge_client.facts import Fact, Symbols, moment, number, read
 from bridge_client.result import OrderResult
 from bridge_client.views import Account, PendingOrder, Position, Quote
 from bridge_core.protocol.events import EventBody
@@ -209,12 +209,16 @@ _RENAME: Final = {"type": "side"}
 
 
 def tick_of(body: EventBody, symbols: Symbols, missed: int) -> Tick:
-    """Return the tick; written out, because it is the hot path."""
+    """Return the tick; written out, because it is the hot path.
+
+    Raises:
+        RemoteProtocolError: a price that is no decimal, a time that is none.
+    """
     exact = {"bid": body.bid, "ask": body.ask}
     return Tick(
         symbol=symbols(body.symbol),
-        bid=float(body.bid),
-        ask=float(body.ask),
+        bid=number(body.bid) or 0.0,
+        ask=number(body.ask) or 0.0,
         time=moment(body.time),
         missed=missed,
         exact=exact,

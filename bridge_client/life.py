@@ -94,22 +94,20 @@ class OrderLife:
                 return Step(Do.PAUSE, self._next_ms)
             self._ask_from(now.mono_ms)
         if now.mono_ms < self._next_ms:
-            return Step(Do.PAUSE, self._pause_until(now, late=late))
+            return Step(Do.PAUSE, self._pause_until(now))
         if not self._asking:
             return Step(Do.SEND)
         fence = self._fence_wanted or (late and self._not_seen)
         return Step(Do.FENCE if fence else Do.ASK)
 
-    def _pause_until(self, now: Now, *, late: bool) -> int:
-        if self._asking or late:
+    def _pause_until(self, now: Now) -> int:
+        if self._asking:
             return self._next_ms
         left = self._deadline.remaining_ms(now.wall_ms, now.mono_ms)
         return min(self._next_ms, now.mono_ms + left)
 
     def _ask_from(self, mono_ms: int) -> None:
-        if not self._asking:
-            self._asking = True
-            self._delay_ms = limits.STATUS_FIRST_MS
+        self._asking = True
         self._next_ms = mono_ms
 
     # --- what happened ------------------------------------------------------------------

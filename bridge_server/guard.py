@@ -36,7 +36,7 @@ def read_halted(path: Path) -> tuple[TradingState, str] | None:
         return None
     except OSError:
         return TradingState.HALTED, "the halted file cannot be read"
-    line = text.strip()
+    line = text.strip(" \t\r\n")  # str.strip() alone also takes control characters away
     word, _, reason = line.partition(" ")
     if word == TradingState.REDUCE_ONLY and len(line.splitlines()) == 1:
         return TradingState.REDUCE_ONLY, reason

@@ -1,11 +1,14 @@
-"""What every test shares: Hypothesis profiles, and skips that must not be (ZTB_REQUIRE)."""
+"""What every test shares: Hypothesis profiles, the canary, skips that must not be (ZTB_REQUIRE)."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.canary_plugin import CanaryPlugin
 
 # Short runs are the same each time, so a red test is about the change that made it red.
 settings.register_profile("short", deadline=None, derandomize=True, database=None, max_examples=100)
@@ -23,6 +26,21 @@ settings.load_profile("short")
 # A skip for the platform's sake is always honest; its reason begins with this word.
 _PLATFORM = "platform"
 _skipped: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no secret of this run lie about (tests/support/canary.py)."""
+    config.pluginmanager.register(CanaryPlugin(), "canary")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _canary(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    plugin = pytestconfig.pluginmanager.get_plugin("canary")
+    assert isinstance(plugin, CanaryPlugin)
+    with plugin.watching(tmp_path_factory.getbasetemp()):
+        yield
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

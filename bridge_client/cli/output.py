@@ -152,7 +152,10 @@ def moment(ms: int) -> str:
     """Return UTC milliseconds as text, "" for none."""
     if ms <= 0:
         return ""
-    at = datetime.fromtimestamp(ms / 1000, UTC)
+    try:
+        at = datetime.fromtimestamp(ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"  # a peer may say anything; it is shown, not believed
     return f"{at:%Y-%m-%d %H:%M:%S}.{ms % 1000:03d}Z"
 
 

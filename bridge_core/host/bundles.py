@@ -8,14 +8,15 @@ the event keys and leaves the operator's folder only as derived keys.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, NoReturn
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from bridge_core.host.cores import forbid_core_dumps
 from bridge_core.host.keyfiles import load_key_file, parse_key_hex
 from bridge_core.host.sockets import CurveKeys
 from bridge_core.protocol.errors import ConfigError
-from bridge_core.protocol.keys import KeySet, KeyState, Mode, derive, derive_set, purposes
+from bridge_core.protocol.keys import KeySet, KeyState, Mode, Secret, derive, derive_set, purposes
 from bridge_core.protocol.operations import Purpose, Scope
 
 __all__ = [
@@ -23,26 +24,36 @@ __all__ = [
     "load_verify_sets", "server_purposes", "verify_file",
 ]  # fmt: skip
 
+# A name or key of another shape could not be signed, derived from or given to libzmq.
+KidText = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{2,16}\Z")]
+AcctText = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,24}\Z")]
+CurveText = Annotated[str, Meta(pattern=r"\A[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}\Z")]
+
 _BUNDLE: Final = "ztb-bundle/1"
 _SERVER: Final = "ztb-server/1"
 _VERIFY: Final = "ztb-verify/1"
 _EVENT: Final = "ztb-event-root/1"
 
 
-class Bundle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _KeyFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key file is not pickled")
+
+
+class Bundle(_KeyFile, frozen=True, kw_only=True):
     """Everything one signer holds. `root`, secrets and keys are hex or Z85 text."""
 
     kind: str = _BUNDLE
-    kid: str
-    acct: str
+    kid: KidText
+    acct: AcctText
     mode: Mode
     scope: Scope
     ea: bool
     root: str
-    curve_public: str
-    curve_secret: str
-    server_public: str
-    event_kid: str
+    curve_public: CurveText
+    curve_secret: CurveText
+    server_public: CurveText
+    event_kid: KidText
     event_srv: str
     event_ea: str = ""
 
@@ -67,16 +78,16 @@ class Bundle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return keys
 
 
-class ServerKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServerKeys(_KeyFile, frozen=True, kw_only=True):
     """The server's own identity and its event key."""
 
     kind: str = _SERVER
-    acct: str
+    acct: AcctText
     mode: Mode
     ea: bool
-    curve_public: str
-    curve_secret: str
-    event_kid: str
+    curve_public: CurveText
+    curve_secret: CurveText
+    event_kid: KidText
     event_srv: str
 
     def __repr__(self) -> str:
@@ -88,17 +99,17 @@ class ServerKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return CurveKeys(self.curve_public.encode("ascii"), self.curve_secret.encode("ascii"))
 
 
-class VerifyKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VerifyKeys(_KeyFile, frozen=True, kw_only=True):
     """One key set as its verifier holds it: derived keys only."""
 
     kind: str = _VERIFY
-    kid: str
-    acct: str
+    kid: KidText
+    acct: AcctText
     mode: Mode
     scope: Scope
     state: KeyState = KeyState.ACTIVE
     not_after_ms: int = 0
-    curve_public: str
+    curve_public: CurveText
     keys: dict[Purpose, str]
 
     def __repr__(self) -> str:
@@ -115,16 +126,17 @@ class VerifyKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             state=self.state,
             not_after_ms=self.not_after_ms,
             curve_public=self.curve_public,
-            keys={purpose: parse_key_hex(text) for purpose, text in self.keys.items()},
+            # Not the items: a loop's own variable would show in a traceback with locals.
+            keys={purpose: parse_key_hex(self.keys[purpose]) for purpose in self.keys},
         )
 
 
-class EventRoot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventRoot(_KeyFile, frozen=True, kw_only=True):
     """The root of an account's event keys; belongs to no trade root."""
 
     kind: str = _EVENT
-    kid: str
-    acct: str
+    kid: KidText
+    acct: AcctText
     mode: Mode
     root: str
 
@@ -163,11 +175,12 @@ def _expect(kind: str, wanted: str, path: Path) -> None:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Return a signer's bundle.
+    """Return a signer's bundle; from here on this process leaves no core file.
 
     Raises:
         ConfigError: not owner-only, damaged, of another kind, or a weak key.
     """
+    forbid_core_dumps()
     bundle = load_key_file(path, Bundle)
     _expect(bundle.kind, _BUNDLE, path)
     parse_key_hex(bundle.root)
@@ -175,14 +188,19 @@ def load_bundle(path: Path) -> Bundle:
 
 
 def load_server_keys(path: Path) -> ServerKeys:
-    """Return the server's own key file.
+    """Return the server's own key file; from here on this process leaves no core file.
 
     Raises:
         ConfigError: as `load_bundle`.
     """
+    forbid_core_dumps()
     keys = load_key_file(path, ServerKeys)
     _expect(keys.kind, _SERVER, path)
     return keys
+
+
+def _secrets_of(loaded: VerifyKeys) -> list[Secret]:
+    return [Secret(text.encode()) for text in (loaded.curve_public, *loaded.keys.values())]
 
 
 def load_verify_sets(folder: Path, own: ServerKeys) -> dict[str, KeySet]:
@@ -193,7 +211,7 @@ def load_verify_sets(folder: Path, own: ServerKeys) -> dict[str, KeySet]:
             in two sets, or one key in two sets.
     """
     sets: dict[str, KeySet] = {}
-    seen: dict[str, str] = {}
+    seen: dict[Secret, str] = {}
     for path in sorted(folder.glob("*.key")):
         if path.name == "server.key":
             continue
@@ -207,7 +225,7 @@ def load_verify_sets(folder: Path, own: ServerKeys) -> dict[str, KeySet]:
             )
         if loaded.kid in sets:
             raise ConfigError("KEY_FILE", f"{path} repeats key id {loaded.kid}: remove one file")
-        for secret in (loaded.curve_public, *loaded.keys.values()):
+        for secret in _secrets_of(loaded):
             if secret in seen:
                 raise ConfigError(
                     "KEY_FILE",

@@ -20,6 +20,7 @@ import msgspec
 
 from bridge_core.host import windows_acl
 from bridge_core.protocol.errors import ConfigError
+from bridge_core.protocol.keys import Secret
 from bridge_core.protocol.limits import KEY_BYTES
 
 __all__ = [
@@ -138,7 +139,7 @@ def read_secret_file(path: Path) -> bytes:
             if problem is not None:
                 raise _refuse(path, *problem)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(_BYTES_MAX + 1)
+                data = Secret(file.read(_BYTES_MAX + 1))
         finally:
             os.close(descriptor)
     except FileNotFoundError:
@@ -218,7 +219,7 @@ def load_key_file(path: Path, type_: type[T]) -> T:
     data = read_secret_file(path)
     try:
         return msgspec.json.decode(data, type=type_)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Only the place is told: the library's sentence may quote a value. Hence `from None`.
         place = _JSON_PATH.search(str(error))
         where = f" at {place[1]}" if place else ""
@@ -233,7 +234,9 @@ def save_key_file(path: Path, value: msgspec.Struct) -> None:
     Raises:
         ConfigError: KEY_FILE; as `write_secret_file`.
     """
-    write_secret_file(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    write_secret_file(
+        path, Secret(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    )
 
 
 def weak_key_problem(key: bytes) -> str | None:
@@ -260,7 +263,7 @@ def weak_key_problem(key: bytes) -> str | None:
 
 def random_key() -> bytes:
     """Return 32 bytes from the operating system's generator."""
-    key = secrets.token_bytes(KEY_BYTES)
+    key = Secret(secrets.token_bytes(KEY_BYTES))
     problem = weak_key_problem(key)
     if problem is not None:
         raise ConfigError("KEY_FILE", f"a fresh random key {problem}: repair this machine's RNG")
@@ -271,13 +274,15 @@ def parse_key_hex(text: str) -> bytes:
     """Return the key that exactly 64 lower-case hex digits spell.
 
     Raises:
-        ConfigError: KEY_FILE; another shape, or a weak key. Never shows the text.
+        ConfigError: KEY_FILE; another shape, or a weak key. Never shows the text, nor do the
+            locals of a traceback.
     """
-    if not _KEY_HEX.fullmatch(text):
+    key = Secret(bytes.fromhex(text)) if _KEY_HEX.fullmatch(text) else None
+    del text
+    if key is None:
         raise ConfigError(
             "KEY_FILE", "a key is not 64 lower-case hex digits: make it with `ztb keys add`"
         )
-    key = bytes.fromhex(text)
     problem = weak_key_problem(key)
     if problem is not None:
         raise ConfigError("KEY_FILE", f"a key {problem}: make a new one with `ztb keys add`")

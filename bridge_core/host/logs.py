@@ -103,7 +103,7 @@ def register_secret(secret: bytes) -> None:
     Fewer than 4 bytes are ignored: replacing them would hide half of every line.
     """
     if len(secret) >= _SECRET_BYTES_MIN:
-        _secrets.add(secret)
+        _secrets.add(bytes(secret))  # a Secret's own repr says nothing
 
 
 def redact(text: str) -> str:

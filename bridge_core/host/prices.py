@@ -35,6 +35,7 @@ _CLOCK: Final = re.compile(r"\A([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?\Z")
 _EPOCH: Final = re.compile(r"\A[1-9][0-9]{11,12}\Z")
 _EPOCH_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS_PER_S: Final = 1000
+_SHOWN_CHARS_MAX: Final = 40
 _BOM: Final = "\ufeff"
 
 
@@ -61,6 +62,12 @@ class PriceRow(Struct, frozen=True, kw_only=True):
     close: Decimal
     ask: Decimal | None = None
     spread_points: int | None = None
+
+
+def _shown(text: str) -> str:
+    """Return a cell as a message may show it: short, and nothing that moves a cursor."""
+    short = text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "..."
+    return short if short.isprintable() else repr(short)
 
 
 def _bad(layout: Layout, number: int, column: str, why: str) -> ConfigError:
@@ -103,8 +110,8 @@ def parse_header(line: str, file: str) -> Layout:
             if column not in _BAR_KNOWS or columns.count(column) > 1:
                 raise ConfigError(
                     "PRICES",
-                    f"{file} line 1 column {column}: not a column of MetaTrader's bar export, or "
-                    "twice: export bars again, tab-separated",
+                    f"{file} line 1 column {_shown(column)}: not a column of MetaTrader's bar "
+                    "export, or twice: export bars again, tab-separated",
                 )
         for column in _BAR_NEEDS:
             if column not in columns:
@@ -192,7 +199,9 @@ def _bar(layout: Layout, values: dict[str, str], number: int, after_ms: int) -> 
     }
     spread = values.get("<SPREAD>")
     if spread is not None and _COUNT.match(spread) is None:
-        raise _bad(layout, number, "<SPREAD>", f"{spread!r} is no number of points: mend the row")
+        raise _bad(
+            layout, number, "<SPREAD>", f"{_shown(spread)!r} is no number of points: mend the row"
+        )
     row = PriceRow(
         time_ms=when,
         open=prices["<OPEN>"],
@@ -229,7 +238,10 @@ def _must_increase(layout: Layout, number: int, column: str, times: tuple[int, i
 def _price(layout: Layout, number: int, column: str, text: str) -> Decimal:
     if _PRICE.match(text) is None:
         raise _bad(
-            layout, number, column, f"{text!r} is no price: up to 9 digits, a dot, up to 8 decimals"
+            layout,
+            number,
+            column,
+            f"{_shown(text)!r} is no price: up to 9 digits, a dot, up to 8 decimals",
         )
     price = Decimal(text)
     if price <= 0:
@@ -240,12 +252,14 @@ def _price(layout: Layout, number: int, column: str, text: str) -> Decimal:
 def _bar_time(layout: Layout, values: dict[str, str], number: int) -> tuple[int, str]:
     date = _DATE.match(values["<DATE>"])
     if date is None:
-        raise _bad(layout, number, "<DATE>", f"{values['<DATE>']!r} is not like 2024.01.31")
+        raise _bad(layout, number, "<DATE>", f"{_shown(values['<DATE>'])!r} is not like 2024.01.31")
     clock = None
     if "<TIME>" in values:
         clock = _CLOCK.match(values["<TIME>"])
         if clock is None:
-            raise _bad(layout, number, "<TIME>", f"{values['<TIME>']!r} is not like 13:05:00")
+            raise _bad(
+                layout, number, "<TIME>", f"{_shown(values['<TIME>'])!r} is not like 13:05:00"
+            )
     hour, minute, second = (int(part or 0) for part in clock.groups()) if clock else (0, 0, 0)
     year, month, day = (int(part) for part in date.groups())
     try:
@@ -262,7 +276,10 @@ def _plain_time(layout: Layout, number: int, text: str) -> int:
         when = datetime.fromisoformat(text)
     except ValueError as error:
         raise _bad(
-            layout, number, "time", f"{text!r} is neither ISO 8601 UTC nor epoch ms: mend the row"
+            layout,
+            number,
+            "time",
+            f"{_shown(text)!r} is neither ISO 8601 UTC nor epoch ms: mend the row",
         ) from error
     if when.utcoffset() is None:
         when = when.replace(tzinfo=UTC)

@@ -189,24 +189,32 @@ def load_env(path: Path, allowed: Iterable[str]) -> dict[str, str]:
         ConfigError: KEY_FILE as `read_secret_file`; CONFIG for a line that is not NAME=VALUE, a
             name that is unknown or given twice.
     """
-    known = frozenset(allowed)
+    data = read_secret_file(path)
+    problem = _env_problem(data, frozenset(allowed))
+    if problem is not None:
+        raise _refuse(path, problem)
+    values = dotenv_values(stream=io.StringIO(data.decode("utf-8-sig")), interpolate=False)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _env_problem(data: bytes, known: frozenset[str]) -> str | None:
+    # Returned and not raised: the text must be in no frame of a traceback with locals.
     try:
-        text = read_secret_file(path).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _refuse(path, "is not UTF-8 text; save it again as UTF-8") from None
+        return "is not UTF-8 text; save it again as UTF-8"
     seen: set[str] = set()
     for binding in parse_stream(io.StringIO(text)):
         line = binding.original.line
         if binding.error or (binding.key is not None and binding.value is None):
-            raise _refuse(path, f"line {line} is not NAME=VALUE; mend or remove it")
+            return f"line {line} is not NAME=VALUE; mend or remove it"
         if binding.key is None:
             continue
         if binding.key not in known:
             near = nearest(binding.key, known)
             hint = f"did you mean {near}?" if near else f"known: {', '.join(sorted(known))}."
-            raise _refuse(path, f"unknown name in line {line}; {hint} Rename or remove it")
+            return f"unknown name in line {line}; {hint} Rename or remove it"
         if binding.key in seen:
-            raise _refuse(path, f"{binding.key} is given again in line {line}; keep one of them")
+            return f"{binding.key} is given again in line {line}; keep one of them"
         seen.add(binding.key)
-    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return {name: value for name, value in values.items() if value is not None}
+    return None

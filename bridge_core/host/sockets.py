@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 import zmq
@@ -72,6 +72,14 @@ class CurveKeys(NamedTuple):
     def __repr__(self) -> str:
         """Show the public half only."""
         return f"<CurveKeys {self.public.decode('ascii', 'replace')}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("keys are not pickled")
 
 
 def new_curve_keys() -> CurveKeys:

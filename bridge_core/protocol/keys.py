@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, NoReturn, SupportsIndex
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -19,7 +19,7 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.operations import OPERATIONS, Lane, Op, Purpose, Scope
 
 __all__ = [
-    "EVENT_PURPOSES", "KeySet", "KeyState", "Mode", "derive", "derive_set", "purposes",
+    "EVENT_PURPOSES", "KeySet", "KeyState", "Mode", "Secret", "derive", "derive_set", "purposes",
     "request_purpose",
 ]  # fmt: skip
 
@@ -40,6 +40,26 @@ class KeyState(StrEnum):
     ACTIVE = "active"
     RETIRING = "retiring"
     REVOKED = "revoked"
+
+
+class Secret(bytes):
+    """Secret bytes that no repr, text or pickle shows, in whatever stands around them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Say what it is; a traceback with locals or a tuple's repr shows this."""
+        return "<Secret>"
+
+    __str__ = __repr__
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        """Refuse to be pickled or copied.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a secret is not pickled")
 
 
 class KeySet(Struct, frozen=True, kw_only=True):
@@ -79,7 +99,8 @@ def derive(root: bytes, *, mode: Mode, acct: str, kid: str, purpose: Purpose) ->
     if len(root) != limits.KEY_BYTES:
         raise ValueError("root key length")
     info = b"".join(_lp1(part) for part in ("ztbridge/v5", mode, acct, kid, purpose))
-    return HKDF(algorithm=SHA256(), length=limits.KEY_BYTES, salt=_SALT, info=info).derive(root)
+    hkdf = HKDF(algorithm=SHA256(), length=limits.KEY_BYTES, salt=_SALT, info=info)
+    return Secret(hkdf.derive(root))
 
 
 def purposes(scope: Scope, *, ea: bool) -> tuple[Purpose, ...]:

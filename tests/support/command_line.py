@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from bridge_client.cli.main import main
+from tests.support.said import tell
 
 __all__ = ["Ended", "ROOT", "Ztb", "on_a_terminal", "run_process"]
 
@@ -91,4 +92,5 @@ def on_a_terminal(
         said += chunk
     _, status = os.waitpid(child, 0)
     os.close(master)
+    tell("a terminal", said)
     return Ended(os.waitstatus_to_exitcode(status), said.decode().replace("\r\n", "\n"), "")

@@ -1,0 +1,13 @@
+"""Every target by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.fuzz.files import FILES
+from tests.fuzz.target import Target
+from tests.fuzz.wire import WIRE
+
+__all__ = ["TARGETS"]
+
+TARGETS: Final[dict[str, Target]] = {target.name: target for target in (*WIRE, *FILES)}
