@@ -74,11 +74,6 @@ class CurveKeys(NamedTuple):
         return f"<CurveKeys {self.public.decode('ascii', 'replace')}>"
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled or copied.
-
-        Raises:
-            TypeError: always.
-        """
         raise TypeError("keys are not pickled")
 
 

@@ -97,7 +97,8 @@ def _another_user(world: World, path: Path) -> None:
 def _replaced_by(path: Path, thing: str, other: Path) -> None:
     text = path.read_text("utf-8")
     path.unlink()
-    good = path.with_name("good")
+    good = path.parent.with_name("elsewhere") / path.name
+    good.parent.mkdir(mode=0o700, exist_ok=True)
     if thing == "a link to a good key file":
         good.write_text(text, "utf-8")
         good.chmod(0o600)

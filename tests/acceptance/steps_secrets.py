@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -28,18 +28,27 @@ from bridge_core.protocol.messages import Resume, encode_body
 from bridge_core.protocol.operations import Op, Purpose
 from bridge_core.protocol.signing import Frames, RequestKeys, sign_request
 from bridge_server.cli import main as ztb_server
-from tests.acceptance.canary import hits, secrets_of
 from tests.acceptance.house import StageClient
 from tests.acceptance.language import says
 from tests.acceptance.steps_config import put_connector_right
 from tests.acceptance.steps_keyfiles import file_of, set_env
 from tests.acceptance.world import World
+from tests.support.canary import Needles, keys_in
 from tests.support.command_line import run_process
 from tests.support.raw_client import open_body
 from tests.support.running import ROOT, Account, Process
 from tests.support.scripted_backend import raises
 
 __all__ = ["OwnProcess", "run_words", "run_ztb"]
+
+Places = Iterable[tuple[str, bytes]]
+
+
+def hits(folder: Path, places: Places) -> list[str]:
+    """Return the names of the places in which any form of any key of an account was found."""
+    needles = Needles({key for path in folder.rglob("*.key") for key in keys_in(path)})
+    return [name for name, data in places if needles.find(data)]
+
 
 _WHO: Final = "connector|operator|query|reduce|trade"
 
@@ -274,12 +283,11 @@ def _count(found: list[str]) -> str:
 @says(r"everything said and written, searched for every key in every form")
 def search_all(world: World) -> str:
     """Look into every output and file for every key of the account."""
-    wanted = secrets_of(world.house.account.folder)
     places = list(_places(world))
     assert len(wanted) > 20, "the account has more keys than that"
     names = {name.rpartition("/")[2] for name, _ in places}
     assert {"server.log", "journal.db", "ledger.jsonl", "stderr"} <= names, names
-    return _count(hits(wanted, places))
+    return _count(hits(world.house.account.folder, places))
 
 
 @says(r"a line with the server's key in hex, hidden among them")
@@ -287,7 +295,7 @@ def planted(world: World) -> str:
     """Prove that the search can find something."""
     held = load_server_keys(file_of(world.house, "server"))
     line = f"2026-01-01 INFO x key={held.event_srv.upper()}".encode()
-    return _count(hits(secrets_of(world.house.account.folder), [*_places(world), ("line", line)]))
+    return _count(hits(world.house.account.folder, [*_places(world), ("line", line)]))
 
 
 def _form(key: bytes, form: str) -> str:
@@ -315,7 +323,7 @@ def quoting_error(world: World, form: str) -> None:
 def search_log(world: World) -> str:
     """Look into the server's log."""
     log = world.house.account.log.encode("ascii")
-    return _count(hits(secrets_of(world.house.account.folder), [("server.log", log)]))
+    return _count(hits(world.house.account.folder, [("server.log", log)]))
 
 
 @says(r"the log says (?P<text>.+)")
@@ -345,7 +353,7 @@ def shown(world: World, thing: str) -> str:
     except ValueError as error:
         said += traceback.format_exception(error)
         said += traceback.TracebackException.from_exception(error, capture_locals=True).format()
-    return _count(hits(secrets_of(house.account.folder), [("shown", "\n".join(said).encode())]))
+    return _count(hits(house.account.folder, [("shown", "\n".join(said).encode())]))
 
 
 def _fail_with(held: object) -> None:

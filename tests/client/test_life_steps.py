@@ -236,10 +236,9 @@ def test_denied_without_the_eas_word_is_asked_about_and_never_sent_again() -> No
     assert one.next(at(600)).do is Do.ASK
 
 
-def test_denied_here_for_another_run_is_asked_about_where_an_ea_attests() -> None:
+def test_another_run_s_word_about_one_copy_ends_nothing_and_fences_the_order() -> None:
     one = life(attested=False)
     one.sent(at(0))
     one.replied(said("UNKNOWN", "STALE_INCARNATION"), at(5))
-    assert one.ended
-    assert not one.over
-    assert one.next(at(600)).do is Do.ASK
+    assert not one.ended
+    assert one.next(at(5)).do is Do.FENCE

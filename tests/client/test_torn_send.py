@@ -54,6 +54,8 @@ def test_a_message_that_is_cut_between_its_parts_has_not_left_and_the_next_one_g
     with FakeServer(kit) as server, Connector.from_config(kit.config, client="atlas") as bridge:
         bridge.connect()
         bridge.get_positions()
+        # The background's own questions are over: the next message is the order.
+        wait_until(lambda: bridge._link.session.proven_inc == bridge._link.session.inc)
         severed = Severed(bridge, server, part)
         result = bridge.buy("EURUSD", 0.01, client_order_id="only", wait=0.2)
         severed.mend()

@@ -77,7 +77,7 @@ def on_a_terminal(
     if child == 0:
         if cwd is not None:
             os.chdir(cwd)
-        environment = {"TERM": "xterm", "COLUMNS": str(columns), **_environment(**env)}
+        environment = {**_environment(), "TERM": "xterm", "COLUMNS": str(columns), **env}
         argv = [sys.executable, "-m", "bridge_client", *map(str, words)]
         os.execvpe(sys.executable, argv, environment)
     os.write(master, typed.encode())
