@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge_client.cli.output import moment as shown_moment
 from bridge_client.facts import moment
 from bridge_client.happenings import tick_of
 from bridge_core.host.bundles import Bundle, ServerKeys, load_bundle
@@ -80,6 +81,7 @@ def test_no_time_is_still_none_and_the_last_second_of_the_calendar_is_one() -> N
     assert last.year == 9999
     with pytest.raises(RemoteProtocolError):
         moment(253_402_300_800_000)
+    assert shown_moment(10**20) == f"{10**20} ms"  # a person still sees what was said
 
 
 def test_a_price_file_cannot_move_the_cursor_or_fill_the_screen(tmp_path: Path) -> None:
