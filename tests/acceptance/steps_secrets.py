@@ -46,7 +46,9 @@ Places = Iterable[tuple[str, bytes]]
 
 def hits(folder: Path, places: Places) -> list[str]:
     """Return the names of the places in which any form of any key of an account was found."""
-    needles = Needles({key for path in folder.rglob("*.key") for key in keys_in(path)})
+    held = {key for path in folder.rglob("*.key") for key in keys_in(path)}
+    assert len(held) > 20, "the account has more keys than that"
+    needles = Needles(held)
     return [name for name, data in places if needles.find(data)]
 
 
@@ -284,7 +286,6 @@ def _count(found: list[str]) -> str:
 def search_all(world: World) -> str:
     """Look into every output and file for every key of the account."""
     places = list(_places(world))
-    assert len(wanted) > 20, "the account has more keys than that"
     names = {name.rpartition("/")[2] for name, _ in places}
     assert {"server.log", "journal.db", "ledger.jsonl", "stderr"} <= names, names
     return _count(hits(world.house.account.folder, places))
