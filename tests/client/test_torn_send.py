@@ -21,7 +21,8 @@ class Severed:
         self._transport = bridge._link.transport
         self._socket = self._transport._sock
         self._server, self._left = server, part
-        self.refused = 0
+        self._message = 0
+        self.refused: set[int] = set()
         self._transport._sock = self  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
@@ -29,13 +30,14 @@ class Severed:
 
     def send(self, part: bytes, flags: int) -> None:
         self._left -= 1
+        self._message += part == b""  # every message begins with the empty delimiter
         if self._left == 0:
             self._server.stop()
             wait_until(self._is_cut)
         try:
             self._socket.send(part, flags)
         except zmq.Again:
-            self.refused += 1
+            self.refused.add(self._message)
             raise
 
     def _is_cut(self) -> bool:
@@ -59,10 +61,16 @@ def test_a_message_that_is_cut_between_its_parts_has_not_left_and_the_next_one_g
         severed = Severed(bridge, server, part)
         result = bridge.buy("EURUSD", 0.01, client_order_id="only", wait=0.2)
         severed.mend()
-        assert severed.refused >= 1
-        assert (result.status, result.code, result.by) == ("DENIED", "NO_CONNECTION", "connector")
+        told = (result.status, result.code, result.by)
+        if 1 in severed.refused:
+            assert told == ("DENIED", "NO_CONNECTION", "connector")
+        else:  # a pipe that hears of its end too late takes every part: they may have left
+            assert told[0] == "UNKNOWN"
         server.start()
         assert bridge.ping(5).ms > 0
+        assert bridge.wait("only", 20).final
         assert bridge.buy("EURUSD", 0.01, client_order_id="next").status == "FILLED"
-        assert server.count(Op.OPEN) == 1
-        assert bridge.buy("EURUSD", 0.01, client_order_id="only").code == "NO_CONNECTION"
+        if 1 in severed.refused:
+            assert server.count(Op.OPEN) == 1
+            again = bridge.buy("EURUSD", 0.01, client_order_id="only")
+            assert again.code == "NO_CONNECTION"
