@@ -9,10 +9,16 @@ CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 pyth
 VENV := .venv
 RUN := $(VENV)/bin/python
 PRICES ?=
+# Most tests wait for sockets, disks and processes: more workers than processors end sooner.
+JOBS ?= 4
+# How many schedules `make soak` simulates.
+SEEDS ?=
 # What has to be covered to the last branch: the contract and the judgement.
 PURE := bridge_core/protocol/*,bridge_server/core/*
 # They cover it by themselves; the rest of the suite runs without the tracer, which slows it.
 PURE_TESTS := tests/protocol tests/server/core
+# Has pipelines of its own, which workers would only play again.
+ALONE := tests/crash
 CODE := bridge_core bridge_server bridge_client tests $(wildcard examples)
 
 help: ## this list
@@ -25,6 +31,7 @@ help: ## this list
 	@echo "make fuzz              every parser under atheris, a fixed number of runs"
 	@echo "make mutation          small wrong changes to the core, which its tests must notice"
 	@echo "make soak              the long tests again and again, with more of everything"
+	@echo "make soak SEEDS=N      the same, with so many simulated schedules"
 	@echo "make clean             remove .venv and every cache"
 
 demo: $(VENV)/.demo ## a paper trade from end to end
@@ -38,10 +45,12 @@ check: $(VENV)/.test
 test: check
 	$(RUN) -m coverage run -m pytest -m "not long" -q $(PURE_TESTS)
 	$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
-	$(RUN) -m pytest -m "not long" -q $(addprefix --ignore=,$(PURE_TESTS))
+	$(RUN) -m pytest -m "not long" -q -n $(JOBS) $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
+	$(RUN) -m pytest -m "not long" -q $(ALONE)
 
 test-long: $(VENV)/.test
-	$(RUN) -m pytest -m long -q --hypothesis-profile=long
+	$(RUN) -m pytest -m long -q -n $(JOBS) --hypothesis-profile=long --ignore=$(ALONE)
+	$(RUN) -m pytest -m long -q $(ALONE)
 
 bench: $(VENV)/.test
 	$(RUN) -m tests.benchmarks
@@ -53,7 +62,7 @@ mutation: $(VENV)/.test
 	$(RUN) -m tests.mutation
 
 soak: $(VENV)/.test
-	ZTB_SOAK=1 $(RUN) -m pytest -m long -q --hypothesis-profile=soak
+	ZTB_SOAK=1 ZTB_SEEDS="$(SEEDS)" $(RUN) -m pytest -m long -q --hypothesis-profile=soak
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -353,7 +353,7 @@ class Desk:
 
     def accept_log(self) -> None:
         """Start the witness anew from what the server shows now; an operator has said so."""
-        self._journal.accept_pair(self._link.accept_fork(), self._link.clocks().wall_ms)
+        self.resolver.accept(self._link.clocks().wall_ms)
         self._admission.fork = ""
 
     def settle_human(self, rid: str, status: str, ticket: int, reason: str) -> bool:

@@ -300,6 +300,12 @@ class Resolver:
             if not page.rows or session.witness.proven.size >= session.witness.top.size:
                 break
 
+    def accept(self, now_ms: int) -> None:
+        """Start the witness anew from what the server shows now; nothing is judged meanwhile."""
+        with self._looking, self._flushing:
+            self._journal.accept_pair(self._link.accept_fork(), now_ms)
+            self._fork_kept = None
+
     def close(self) -> None:
         """End the thread and write what is known; what is not final stays unfinished on disk."""
         self._closing = True

@@ -94,7 +94,7 @@ class Transport:
         self._selector.register(self._bell.hear, selectors.EVENT_READ, "bell")
         self._unanswered = 0
         self._subscribers = 0
-        self._heard = 0.0
+        self._heard = self._lost = 0.0
         self._closed = False
         self.epoch = 0
         self.connected = False
@@ -126,6 +126,7 @@ class Transport:
         self._shut()
         self._open()
         self._unanswered = 0
+        self._lost = time.monotonic() if self._lost else 0.0
         self.replaced += 1
         self._changed(connected=False, why=why)
 
@@ -138,7 +139,13 @@ class Transport:
                 mailbox.knock()
 
     def _silent(self) -> bool:
-        return self._unanswered > 0 and time.monotonic() - self._heard > _SILENCE_S
+        # libzmq connects again by itself after most ends, but not after one for a breach of
+        # protocol (a frame too large): so what is lost and stays lost is silence too.
+        since = self._heard if self._unanswered else self._lost
+        return since > 0 and time.monotonic() - since > _SILENCE_S
+
+    def _replace_silent(self) -> None:
+        self._replace("no answer for 3 s" if self._unanswered else self.why)
 
     def _watch(self) -> None:
         while True:
@@ -148,10 +155,12 @@ class Transport:
                 return
             event, _value = struct.unpack("=Hi", parts[0])
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._lost = 0.0
                 self._changed(connected=True, why="")
             elif event == zmq.EVENT_DISCONNECTED:
                 # A refused handshake ends in a disconnect too: its own reason is the better one.
                 why = "the connection was lost" if self.connected else self.why
+                self._lost = time.monotonic() if self.connected else self._lost
                 self._changed(connected=False, why=why)
             else:
                 self.why = "the server refused our key, or is not the pinned server"
@@ -220,7 +229,7 @@ class Transport:
             try:
                 with self._lock:
                     if not self._closed and self._silent():
-                        self._replace("no answer for 3 s")
+                        self._replace_silent()
             finally:
                 self._resign()
 
@@ -296,7 +305,7 @@ class Transport:
                 if self._closed:
                     return
                 if self._silent():
-                    self._replace("no answer for 3 s")
+                    self._replace_silent()
                 if "monitor" in awake:
                     self._watch()
                 got = self._drain()

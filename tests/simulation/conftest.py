@@ -1,15 +1,24 @@
-"""Prints what the simulator played."""
+"""Prints what the simulator played, also when worker processes did."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
-from tests.simulation.tables import ROWS
+import pytest
+
+_ROW: Final = "simulated"
+_rows: Final[list[str]] = []
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take a test's row for the table."""
+    if report.when == "call":
+        _rows.extend(str(value) for name, value in report.user_properties if name == _ROW)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table, once there is one."""
-    if ROWS:
+    if _rows:
         terminalreporter.section("simulated schedules")
-        for name, what in ROWS:
-            terminalreporter.write_line(f"{name:52} {what}")
+        for row in sorted(_rows):
+            terminalreporter.write_line(row)

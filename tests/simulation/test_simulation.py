@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,6 @@ import pytest
 
 from tests.simulation.bugs import BUGS, planted
 from tests.simulation.schedule import run, shrink
-from tests.simulation.tables import add_row
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHORT, LONG, SOAK = 200, 2_000, 100_000
@@ -61,21 +61,25 @@ def _play(*ranges: tuple[int, int]) -> list[dict[str, Any]]:
     return said
 
 
-def _show(kind: str, said: list[dict[str, Any]]) -> None:
+Record = Callable[[str, object], None]
+
+
+def _show(record: Record, kind: str, said: list[dict[str, Any]]) -> None:
     names = ("schedules", "orders", "submissions", "crashes")
     sums = {name: sum(facts[name] for facts in said) for name in names}
-    add_row(kind, "  ".join(f"{value} {name}" for name, value in sums.items()) + "  0 broken")
+    shown = "  ".join(f"{value} {name}" for name, value in sums.items())
+    record("simulated", f"{kind:52} {shown}  0 broken")
 
 
-def test_every_promise_holds_in_a_first_round_of_schedules() -> None:
-    _show("short", _play((0, SHORT // 2), (SHORT // 2, SHORT)))
+def test_every_promise_holds_in_a_first_round_of_schedules(record_property: Record) -> None:
+    _show(record_property, "short", _play((0, SHORT // 2), (SHORT // 2, SHORT)))
 
 
 @pytest.mark.long
-def test_every_promise_holds_in_every_schedule() -> None:
+def test_every_promise_holds_in_every_schedule(record_property: Record) -> None:
     end = SHORT + _count()
     half = (SHORT + end) // 2
-    _show("long", _play((SHORT, half), (half, end)))
+    _show(record_property, "long", _play((SHORT, half), (half, end)))
 
 
 @pytest.mark.parametrize(("seed", "found"), FOUND)
@@ -83,26 +87,27 @@ def test_a_schedule_that_has_found_something_holds_now(seed: str, found: str) ->
     assert run(int(seed)).broken == "", found
 
 
-def _catch(name: str) -> None:
+def _catch(name: str, record: Record) -> None:
     with planted(name):
         for seed in range(WITHIN):
             outcome = run(seed)
             if outcome.broken:
                 promise = outcome.broken.partition(":")[0]
-                add_row(f"planted: {name}", f"found by {promise} in schedule {seed}")
+                found = f"found by {promise} in schedule {seed}"
+                record("simulated", f"planted: {name:43} {found}")
                 return
     raise AssertionError(f"nothing noticed: {name}")
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_a_planted_bug_is_found_at_once(name: str) -> None:
-    _catch(name)
+def test_a_planted_bug_is_found_at_once(name: str, record_property: Record) -> None:
+    _catch(name, record_property)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in BUGS if name not in QUICK])
-def test_a_planted_bug_is_found(name: str) -> None:
-    _catch(name)
+def test_a_planted_bug_is_found(name: str, record_property: Record) -> None:
+    _catch(name, record_property)
 
 
 def test_a_seed_replays_exactly_whatever_the_process() -> None:
