@@ -191,7 +191,7 @@ class RawClient:
 
     # --- sending -------------------------------------------------------------------------------
 
-    def send(self, frames: Frames, *, patience_s: float = 2.0) -> None:
+    def send(self, frames: Frames, *, patience_s: float = 10.0) -> None:
         """Send without waiting; a connection that is not there yet is waited for."""
         for _ in range(int(patience_s * 100)):
             try:
