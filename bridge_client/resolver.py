@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from bridge_client.journal import ConnectorJournal, Refused
@@ -277,13 +278,20 @@ class Resolver:
         """
         run = self._link.session.inc
         if run not in (self._witnessed, self._link.session.proven_inc):
-            self.witness(max(_LEAST_WAIT_S, min(_WITNESS_WAIT_S, until - time.monotonic())))
+            with suppress(BridgeError):  # a disk that fails now fails the intent too
+                self.witness(max(_LEAST_WAIT_S, min(_WITNESS_WAIT_S, until - time.monotonic())))
         self._witnessed = run
 
     def witness(self, wait_s: float = _WITNESS_WAIT_S) -> None:
         """Check that the server's log extends what was seen (rule 6); a fork is latched."""
-        with self._looking:  # a page is judged from where its question began
+        # A page is judged from where its question began, so one looks at a time; who cannot wait
+        # so long goes on as if nobody had answered.
+        if not self._looking.acquire(timeout=wait_s):
+            return
+        try:
             self._read_log(wait_s)
+        finally:
+            self._looking.release()
         self.flush()
 
     def _read_log(self, wait_s: float) -> None:
