@@ -257,7 +257,7 @@ class Session:
         """Return what a reply to the order itself says, as far as it is attested."""
         view = _own_view(answer)
         view = replace(view, op=exchange.op, status=answer.status, code=answer.code)
-        return self._attest(view, exchange, answer.mac_ea)
+        return self._attest(self._doubt(view, answer.inc), exchange, answer.mac_ea)
 
     def subject_view(self, answer: Answer, exchange: Exchange) -> OrderView | None:
         """Return what a GET_STATUS or FENCE answered OK says about the order `exchange`.

@@ -238,6 +238,12 @@ def test_a_record_set_back_denies_nothing_that_leaves_no_tag_at_the_broker(
     assert view is not None
     assert (view.status, view.code) == told
     assert view.final is (told[0] == "DENIED")
+    # Nor does the stored reply that a late copy of the order itself gets.
+    raw = reply(order, encode_reply(said), status="DENIED", code="FENCED")
+    late = one.accept(raw, order, NOW)
+    assert late is not None
+    own = one.order_view(late, order)
+    assert (own.status, own.code, own.final) == (*told, told[0] == "DENIED")
 
 
 @pytest.mark.parametrize("hours", [-1, 0, 1])

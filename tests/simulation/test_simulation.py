@@ -49,8 +49,7 @@ def _play(*ranges: tuple[int, int]) -> list[dict[str, Any]]:
         for first, end in ranges
     ]  # fmt: skip
     said = []
-    for one in playing:
-        out, talk = one.communicate()
+    for out, talk in [one.communicate() for one in playing]:
         assert out, talk
         facts = json.loads(out)
         assert not facts["broken"], (
