@@ -24,7 +24,7 @@ from bridge_core.protocol.errors import BridgeError, ConfigError
 
 __all__ = ["PaperHouse", "free_port", "make_account", "run_module"]
 
-_PORT_LOW, _PORT_HIGH = 15_000, 30_000  # below what systems give to outgoing connections
+_PORT_LOW, _PORT_HIGH = 20_000, 30_000  # below what systems give to outgoing connections
 _STOP_S: Final = 15.0
 _RUN_S: Final = 60.0
 # Where `python -m` finds our packages, installed or not.

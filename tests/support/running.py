@@ -38,6 +38,7 @@ __all__ = [
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 15.0
+_PORTS: Final = list(range(9_999, 20_000 - 2, 3))
 _taken: Final[dict[int, FileLock]] = {}
 
 
@@ -77,8 +78,9 @@ def free_port() -> int:
 
     They are this process's until it ends.
     """
-    start = (10_000 + (os.getpid() * 37) % 15_000) // 3 * 3
-    for port in range(start, 32_000, 3):
+    # Below those that the product itself gives to a demo or a strategy's test.
+    first = os.getpid() * 37 % len(_PORTS)
+    for port in _PORTS[first:] + _PORTS[:first]:
         free = port not in _taken and all(_is_free(port + k) for k in range(3))
         if free and _claim(port):
             return port
