@@ -228,7 +228,9 @@ def _find_modify(body: Modify, scan: Scan) -> Finding | Absence:
         facts = _facts_of_position(held) if isinstance(held, Position) else _facts_of_pending(held)
         outcome = Executed(status=Status.DONE, facts=facts)
         return Finding(outcome=outcome, evidence=Evidence.SHAPE)
-    return Absence(counts=scan.complete)
+    # Levels that are neither the old ones nor those it wanted were set after it, or instead of it.
+    untouched = (held.sl, held.tp) == (Decimal(body.old_sl), Decimal(body.old_tp))
+    return Absence(counts=scan.complete and untouched)
 
 
 def _find_cancel(body: Cancel, scan: Scan) -> Finding | Absence:
