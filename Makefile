@@ -45,11 +45,11 @@ check: $(VENV)/.test
 test: check
 	$(RUN) -m coverage run -m pytest -m "not long" -q $(PURE_TESTS)
 	$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
-	$(RUN) -m pytest -m "not long" -q -n $(JOBS) $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
+	$(RUN) -m pytest -m "not long" -q -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
 	$(RUN) -m pytest -m "not long" -q $(ALONE)
 
 test-long: $(VENV)/.test
-	$(RUN) -m pytest -m long -q -n $(JOBS) --hypothesis-profile=long --ignore=$(ALONE)
+	$(RUN) -m pytest -m long -q -n $(JOBS) --dist loadfile --hypothesis-profile=long --ignore=$(ALONE)
 	$(RUN) -m pytest -m long -q $(ALONE)
 
 bench: $(VENV)/.test

@@ -15,7 +15,7 @@ from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.messages import Flatten, GetRange, Resume
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import JournalPage
-from tests.support.raw_client import RawClient, close_body, decode, now_ms, open_body
+from tests.support.raw_client import Answer, RawClient, close_body, decode, now_ms, open_body
 from tests.support.running import Account, Process, Running, make_account, wait_until
 from tests.support.scripted_backend import ScriptedBackend
 
@@ -349,11 +349,15 @@ def test_a_page_of_long_rows_still_fits_the_wire(running: Running, trader: RawCl
     clients = [trader, running.client("trade"), running.client()]
     for turn in range(200):  # each refusal carries the order that has the id, children and all
         clients[turn % 2].send(clients[turn % 2].sign(Op.OPEN, open_body(client_order_id="flat")))
-    wait_until(lambda: running.client().query(Op.GET_LIMITS).total > 0)
     asker = clients[2]
+
+    def ask(first: int) -> Answer:
+        return asker.do(Op.GET_JOURNAL, GetRange(since=0, first=first, count=0))
+
+    wait_until(lambda: decode(JournalPage, ask(0)).total == 261, 20)
     rows, total = 0, 1
     while rows < total:
-        answer = asker.do(Op.GET_JOURNAL, GetRange(since=0, first=rows, count=0))
+        answer = ask(rows)
         page = decode(JournalPage, answer)
         assert page.orders
         rows, total = rows + len(page.orders), page.total
