@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.acceptance import summary as scenarios
+from tests.simulation import summary as schedules
 from tests.support.canary_plugin import CanaryPlugin
 
 # Short runs are the same each time, so a red test is about the change that made it red.
@@ -31,6 +33,9 @@ _skipped: list[str] = []
 def pytest_configure(config: pytest.Config) -> None:
     """Let no secret of this run lie about (tests/support/canary.py)."""
     config.pluginmanager.register(CanaryPlugin(), "canary")
+    # Here and not beside their tests: with workers, the process that reports collects no folder.
+    for tables in (scenarios, schedules):
+        config.pluginmanager.register(tables)
 
 
 @pytest.fixture(scope="session", autouse=True)
