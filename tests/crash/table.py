@@ -48,16 +48,16 @@ DIE: Final[list[list[Any]]] = [["die"]]
 SOON: Final[list[list[Any]]] = [["stall", 100], ["die"]]  # what was sent is on its way by then
 
 
-def during(commit: str, file: str, *, fresh: bool = False) -> tuple[Plan, ...]:
+def during(commit: str, file: str) -> tuple[Plan, ...]:
     """Return deaths within one commit: at each of its calls, before, half way and after.
 
-    `fresh`: it is the first of its WAL file, whose header is synced before.
+    It is not the first of its WAL file, whose header would be synced before.
     """
     write, sync = int(Call.WRITE), int(Call.SYNC)
     hits = [
         (write, Action.KILL_BEFORE, 0), (write, Action.KILL_TORN, 0), (write, Action.KILL_TORN, 1),
-        (write, Action.KILL_AFTER, 2), (sync, Action.KILL_BEFORE, int(fresh)),
-        (sync, Action.KILL_AFTER, int(fresh)),
+        (write, Action.KILL_AFTER, 2), (sync, Action.KILL_BEFORE, 0),
+        (sync, Action.KILL_AFTER, 0),
     ]  # fmt: skip
     rules = [[calls, int(action), f"{file}-wal", 0, skip, 1] for calls, action, skip in hits]
     return tuple({f"{commit} commits": [["rules", [rule]]]} for rule in rules)
@@ -150,7 +150,7 @@ POINTS: Final[tuple[Point, ...]] = (
     Point(1, "C before its intent is written: there never was an order", "client-free",
           client=({"intent begins": DIE},)),
     Point(2, "C during the commit of its intent", "client", ttl_ms=300,
-          client=({"intent commits": DIE}, *during("intent", "atlas.db", fresh=True)),
+          client=({"intent commits": DIE}, *during("intent", "atlas.db")),
           each=_durable(FILLED, FENCED)),
     Point(3, "C after its intent, before it sends", "client", ttl_ms=300,
           client=({"intent committed": DIE},), ends=(FENCED,)),

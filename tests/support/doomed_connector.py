@@ -110,6 +110,18 @@ class DoomedConnector(Connector):
         return Link(identity, dial, self.client, clocks, DoomedTransport)
 
 
+def _let_it_look(bridge: Connector) -> None:
+    # What is sent, received and written from here on is the orders', not the look at the record.
+    session, desk = bridge._link.session, bridge._desk
+    assert desk is not None
+    until = time.monotonic() + _PATIENCE_S
+    while session.proven_inc != session.inc and time.monotonic() < until:
+        time.sleep(0.002)
+    with desk.resolver._looking:
+        pass
+    desk.resolver.flush()
+
+
 def run(given: dict[str, Any], channel: Channel) -> int:
     """Buy what `orders` lists, tell each result, and stay until killed."""
     _Fate.doom = Doom(given, channel)
@@ -118,6 +130,7 @@ def run(given: dict[str, Any], channel: Channel) -> int:
     vars(desk)["Driver"] = vars(resolver)["Driver"] = DoomedDriver
     with DoomedConnector.from_config(given["config"], client="atlas") as bridge:
         bridge.connect(_PATIENCE_S)
+        _let_it_look(bridge)
         channel.say(word="connected")
         for order in given["orders"]:
             told = bridge.buy("EURUSD", "0.01", client_order_id=order["id"],
