@@ -7,6 +7,12 @@
 
 #include "base.hpp"
 
+// A constant expression, forced: an array dimension that is none does not compile.
+template <long N>
+struct MqlConst {
+  static constexpr long v = N;
+};
+
 // What a DLL receives of an array: the address, and the true length so that the shim can check.
 struct MqlBuf {
   void *p;
@@ -43,6 +49,12 @@ struct MqlArray {
     MqlArray a;
     a.dyn = false;
     a.grow(length);
+    return a;
+  }
+  // Global and static arrays begin as zeros, others as garbage.
+  static MqlArray zeroed(long length) {
+    MqlArray a = fixed(length);
+    for (long i = 0; i < length; i++) a.d[i] = T();
     return a;
   }
   MqlArray(const MqlArray &) = delete;  // error 120: ArrayCopy copies arrays, = does not
@@ -194,12 +206,27 @@ int ArrayCompare(const MqlArray<T> &a, const MqlArray<T> &b) {
     if (a.d[i] != b.d[i]) return a.d[i] < b.d[i] ? -1 : 1;
   return a.n == b.n ? 0 : a.n < b.n ? -1 : 1;
 }
-// docs.mql4.com/array/zeromemory (common/zeromemory)
+// docs.mql4.com/common/zeromemory; every translated structure has its own mql_zero().
+template <class T, class = void>
+struct MqlHasZero : std::false_type {};
 template <class T>
-void ZeroMemory(T &variable) {
-  variable = T();
+struct MqlHasZero<T, std::void_t<decltype(std::declval<T &>().mql_zero())>> : std::true_type {};
+template <class T>
+void mql_zero(T &variable) {
+  if constexpr (MqlHasZero<T>::value)
+    variable.mql_zero();
+  else
+    variable = T();
 }
 template <class T>
-void ZeroMemory(MqlArray<T> &a) {
-  for (long i = 0; i < a.n; i++) a.d[i] = T();
+void mql_zero(MqlArray<T> &a) {
+  for (long i = 0; i < a.n; i++) mql_zero(a.d[i]);
+}
+template <class T, long N>
+void mql_zero(MqlMember<T, N> &a) {
+  mql_zero(static_cast<MqlArray<T> &>(a));
+}
+template <class T>
+void ZeroMemory(T &variable) {
+  mql_zero(variable);
 }

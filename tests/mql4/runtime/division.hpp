@@ -30,10 +30,10 @@ constexpr MqlDividend<A> operator%(A a, MqlDiv at) {
   return {a, at};
 }
 template <class A, class B>
-constexpr auto operator/(MqlDividend<A> x, B b) {
+constexpr auto operator/(MqlDividend<A> x, B b) -> decltype(x.a / b) {
   return x.a / (x.at = b);
 }
 template <class A, class B>
-constexpr auto operator%(MqlDividend<A> x, B b) {
+constexpr auto operator%(MqlDividend<A> x, B b) -> decltype(x.a % b) {
   return x.a % (x.at = b);
 }
