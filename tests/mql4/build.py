@@ -8,7 +8,6 @@ another test process, finds it done.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import subprocess
@@ -149,6 +148,8 @@ def _digest(*texts: str) -> str:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
+    import fcntl  # not on every platform; where it is not, nothing is built
+
     # Several test processes want the same program at the same moment: one makes it.
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:

@@ -100,11 +100,13 @@ class Terminal:
         assert self._process is None, "the terminal runs already"
         self._may_die = False
         self._replies = queue.Queue()
-        self._process = subprocess.Popen(
-            [build(self._source, sanitize=self._sanitize)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-            stderr=self._log.open("a"), env={**os.environ, **_SANITIZERS},
-        )  # fmt: skip
+        program = build(self._source, sanitize=self._sanitize)
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [program],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                stderr=log, env={**os.environ, **_SANITIZERS},
+            )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
         self._tell_everything(standing(self.ledger()))
