@@ -10,7 +10,7 @@
 #include <Bridge/Limits.mqh>
 
 #import "kernel32.dll"
-void GetSystemTimeAsFileTime(long &filetime);
+void GetSystemTimeAsFileTime(uint &filetime[]);    // two halves, the low one first
 #import
 
 #define FILETIME_UNIX_MS 11644473600000    // ms from 1601 to 1970
@@ -37,7 +37,7 @@ public:
           CClock(void);
    void   Start(void);
    void   Poll(void);
-   bool   Observe(long wall_ms, long mono_ms);
+   void   Observe(long wall_ms, long mono_ms);
    long   WallMs(void);
    long   MonoMs(void);
    bool   Healthy(void) const;
@@ -73,15 +73,16 @@ void CClock::Start(void) {
 //    like a step (and a wrap of GetTickCount would be missed after 49 days).
 void CClock::Poll(void) {
    long mono_ms = MonoMs();
-   if(!Observe(WallMs(), mono_ms))
-      return;
+   Observe(WallMs(), mono_ms);
 }
 
 //--- UTC ms since 1970.
 long CClock::WallMs(void) {
-   long filetime = 0;
+   uint filetime[2];
+   ArrayInitialize(filetime, 0);
    GetSystemTimeAsFileTime(filetime);
-   return(filetime / 10000 - FILETIME_UNIX_MS);
+   long ticks = ((long)filetime[1] << 32) | (long)filetime[0];
+   return(ticks / 10000 - FILETIME_UNIX_MS);
 }
 
 //--- ms since Start() that no change of the wall clock moves.
@@ -94,8 +95,8 @@ long CClock::MonoMs(void) {
    return(m_mono_ms);
 }
 
-//--- Take one reading of both clocks and return whether entries may trust them.
-bool CClock::Observe(long wall_ms, long mono_ms) {
+//--- Take one reading of both clocks; Healthy() then says whether entries may trust them.
+void CClock::Observe(long wall_ms, long mono_ms) {
    long offset_ms = wall_ms - mono_ms;
    long step = offset_ms - m_offset_ms;
    long creep = offset_ms - m_reference_us / 1000;
@@ -112,7 +113,6 @@ bool CClock::Observe(long wall_ms, long mono_ms) {
    }
    m_offset_ms = offset_ms;
    m_seen_ms = mono_ms;
-   return(Healthy());
 }
 
 //--- Move the reference towards the offset, no faster than honest slewing.
