@@ -12,6 +12,15 @@ bool CharIsDigit(ushort c) { return(c >= '0' && c <= '9'); }
 bool CharIsUpper(ushort c) { return(c >= 'A' && c <= 'Z'); }
 bool CharIsLower(ushort c) { return(c >= 'a' && c <= 'z'); }
 
+//--- Printable ASCII only.
+bool TextIsPrintable(string s) {
+   for(int i = 0; i < StringLen(s); i++) {
+      ushort c = StringGetCharacter(s, i);
+      if(c < 0x20 || c > 0x7E) return(false);
+   }
+   return(true);
+}
+
 //--- Exactly `chars` lower-case hex digits.
 bool TextIsHex(string s, int chars) {
    if(StringLen(s) != chars) return(false);
