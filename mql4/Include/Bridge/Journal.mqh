@@ -27,7 +27,7 @@ private:
 
 public:
    bool   Known(string rid) const;
-   bool   Final(string rid) const;
+   bool   Ended(string rid) const;
    bool   Find(string rid, CJournalRow &row);
    bool   Intent(CJournalRow &row, long now_ms);
    bool   Result(CJournalRow &row, long now_ms);
@@ -49,7 +49,7 @@ bool CJournal::Known(string rid) const {
    return(m_index.intent_at[row] != NOWHERE || m_index.result_at[row] != NOWHERE);
 }
 
-bool CJournal::Final(string rid) const {
+bool CJournal::Ended(string rid) const {
    int row = m_index.Find(rid);
    return(row != NOWHERE && m_index.result_at[row] != NOWHERE);
 }
@@ -62,11 +62,11 @@ bool CJournal::Find(string rid, CJournalRow &row) {
    int n = m_index.Find(rid);
    row.rid = rid;
    row.begun = m_index.intent_at[n] != NOWHERE;
-   row.final = m_index.result_at[n] != NOWHERE;
+   row.ended = m_index.result_at[n] != NOWHERE;
    row.tomb = m_index.tomb[n] == 1;
    row.protecting = m_index.protecting[n] == 1;
    if(row.begun && m_file.LineAt(m_index.intent_at[n], text)) ReadIntent(text, row);
-   if(row.final && ResultText(n, text)) ReadResult(text, row);
+   if(row.ended && ResultText(n, text)) ReadResult(text, row);
    if(m_index.protect_at[n] != NOWHERE && m_file.LineAt(m_index.protect_at[n], text)) {
       int at = 0;
       for(int i = 0; i < 4; i++) JournalWord(text, at);

@@ -53,7 +53,7 @@ protected:
    long          m_forgotten_ms;
    long          m_newest_ms;
    bool          m_lost;           // more than memory keeps could not be written
-   int           m_open[];         // rows begun and not final
+   int           m_open[];         // rows begun and not ended
    int           m_protect[];      // rows with a protective step to finish
    string        m_late[];         // results that are not in the file yet
 

@@ -20,7 +20,7 @@ public:
    long   market_ms;    // market time at the intent
    long   result_ms;    // UTC ms
    bool   begun;        // the intent is on file: the broker call may have been made
-   bool   final;        // the result is: begun and not final is UNKNOWN
+   bool   ended;        // the result is: begun and not ended is UNKNOWN
    bool   tomb;         // it never arrived and never runs
    bool   protecting;   // a protective step was begun and is not done
 
@@ -43,7 +43,7 @@ void CJournalRow::Clear(void) {
    market_ms = 0;
    result_ms = 0;
    begun = false;
-   final = false;
+   ended = false;
    tomb = false;
    protecting = false;
 }
