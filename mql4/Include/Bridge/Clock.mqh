@@ -36,6 +36,7 @@ private:
 public:
           CClock(void);
    void   Start(void);
+   void   Begin(long wall_ms, long mono_ms);
    void   Poll(void);
    void   Observe(long wall_ms, long mono_ms);
    long   WallMs(void);
@@ -62,8 +63,13 @@ void CClock::Start(void) {
    m_tick = GetTickCount();
    m_mono_ms = 0;
    m_started_ms = WallMs();
-   m_offset_ms = m_started_ms;
-   m_seen_ms = 0;
+   Begin(m_started_ms, 0);
+}
+
+//--- Guard from this reading on.
+void CClock::Begin(long wall_ms, long mono_ms) {
+   m_offset_ms = wall_ms - mono_ms;
+   m_seen_ms = mono_ms;
    m_reference_us = 1000 * m_offset_ms;
    m_unstable = false;
    m_jump_ms = 0;
