@@ -24,15 +24,17 @@ FUNCTION: Final = re.compile(
 TYPE: Final = re.compile(r"^(?:struct|class|enum)\s+(\w+)|^using\s+(\w+)", re.MULTILINE)
 # docs.mql4.com/constants/structures; other Mql... names are the run-time's own
 STRUCTURES: Final = frozenset({"MqlTick", "MqlDateTime", "MqlRates"})
+ENUM: Final = re.compile(r"^enum\b[^{;]*\{(?P<values>[^}]*)\}", re.MULTILINE)
+CONSTANT: Final = re.compile(r"^constexpr\s[^=;(]*?(\w+)\s*=", re.MULTILINE)
 WORD: Final = re.compile(r"\b[A-Za-z_]\w*\b")
 
 
 class Builtins(NamedTuple):
-    """Names: functions, types, and every word of the headers (constants are among them)."""
+    """Names: functions, types, constants (enumerators and constexpr)."""
 
     functions: frozenset[str]
     types: frozenset[str]
-    words: frozenset[str]
+    constants: frozenset[str]
     # Functions with a parameter `T &x` that is not const: position -> variable needed.
     out_params: dict[str, frozenset[int]]
 
@@ -55,8 +57,9 @@ class Builtins(NamedTuple):
             functions[name] = functions.get(name, frozenset(outs)) & frozenset(outs)
         types = {one or other for one, other in TYPE.findall(text)}
         types = {name for name in types if not name.startswith("Mql") or name in STRUCTURES}
-        words = frozenset(WORD.findall(text))
-        return cls(frozenset(functions), frozenset(types), words, functions)
+        values = " ".join(match["values"] for match in ENUM.finditer(text))
+        constants = frozenset([*WORD.findall(values), *CONSTANT.findall(text)])
+        return cls(frozenset(functions), frozenset(types), constants, functions)
 
 
 def _is_out(param: str) -> bool:

@@ -41,7 +41,7 @@ class DeclarationLint:
         self.builtins = builtins
         self.findings = findings
         self.objects = set(shapes.records) | CALLED_WITH_OBJECTS
-        self.enumerators = shapes.enumerators | (builtins.words - builtins.functions)
+        self.enumerators = shapes.enumerators | builtins.constants
 
     def run(self) -> None:
         """All rules."""
