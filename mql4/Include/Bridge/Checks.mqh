@@ -73,7 +73,7 @@ bool CChecks::OpenMay(CRoom &room, CRequest &request, CWord &word) {
           && PriceHolds(room, request, spec, word));
 }
 
-//--- Whether a market order's reference price is still there, within ± deviation: asked at the
+//--- Whether a market order's reference price is still there, within +- deviation: asked at the
 //    checks, and again right before the call.
 bool CChecks::PriceHolds(CRoom &room, CRequest &request, CSpec &spec, CWord &word) {
    int type = OrderTypeOf(request.body.type);

@@ -181,6 +181,8 @@ bool CDesk::Tombstone(string rid, string kid, CWord &word) {
 //--- One turn of what goes on by itself: the dead-man's switch, at most one protective broker
 //    call, one look for an unknown outcome.
 void CDesk::Turn(CHerald &herald) {
+   if(!room.journal.Retry())
+      room.alerts.Raise("error", "JOURNAL_" + room.journal.HealthText(), room.journal.Why());
    room.state.DeadMan(room.dead_man_seconds, room.clock.MonoMs());
    if(!room.state.Flush())
       room.alerts.Raise("error", "STATE_FILE", "the state file could not be written");

@@ -167,7 +167,7 @@ int CEvidence::LookFlatten(CRoom &room, CRequest &request, CWord &word) {
 bool CEvidence::ChildPending(CRoom &room, string rid, int ticket) {
    string child = "";
    if(!TagChildRid(rid, ticket, child)) return(true);
-   return(room.journal.Known(child) && !room.journal.Final(child));
+   return(room.journal.Known(child) && !room.journal.Ended(child));
 }
 
 //--- Whether a ticket, or what a partial close left of it, is still open. One that neither list

@@ -63,6 +63,11 @@ bool CExecutor::Intend(CRoom &room, CRequest &request, CWord &word) {
 //--- Intent, then the time again: flushing takes as long as the disk wants. Then BUSY.
 bool CExecutor::Begin(CRoom &room, CHerald &herald, CRequest &request, CWord &word) {
    if(!Intend(room, request, word)) return(false);
+   // Without this line a crash would leave a moved price UNKNOWN: safe, so it may fail.
+   if(StringLen(request.before) > 0
+      && !room.journal.Protect(request.rid, REQUEST_WAS + request.before, true,
+                               room.clock.WallMs()))
+      room.alerts.Raise("warning", "JOURNAL_" + room.journal.HealthText(), room.journal.Why());
    long now = room.clock.WallMs();
    if(request.deadline.Passed(now, room.clock.MonoMs())) {
       word.Refuse(CODE_EXPIRED, IntegerToString(request.token.Deadline()), IntegerToString(now));
@@ -156,7 +161,7 @@ void CExecutor::Modify(CRoom &room, CHerald &herald, CRequest &request, CWord &w
       AlreadySo(room, request, order, word);
       return;
    }
-   request.before = m_evidence.Before(order);
+   if(!request.body.StopsOnly()) request.before = m_evidence.Before(order);
    if(!Begin(room, herald, request, word)) return;
    bool stops_only = request.body.StopsOnly();
    long price = stops_only ? order.open_price : request.body.price;

@@ -64,6 +64,6 @@ bool CFlattener::Fix(CRoom &room, CRequest &request, int &tickets[]) {
 
 //--- A FLATTEN that was fenced, or has its word already, begins no child any more.
 bool CFlattener::ParentIsDead(CRoom &room, string rid) {
-   return(room.journal.Final(rid));
+   return(room.journal.Ended(rid));
 }
 //+------------------------------------------------------------------+

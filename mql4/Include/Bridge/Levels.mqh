@@ -11,7 +11,7 @@
 
 class CProposal {
 public:
-   int    type;               // OP_BUY … OP_SELLSTOP
+   int    type;               // OP_BUY .. OP_SELLSTOP
    long   price;              // 1e-8 units: of a pending order; 0: at the market
    long   sl;
    long   tp;

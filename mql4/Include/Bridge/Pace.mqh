@@ -29,7 +29,7 @@ bool CPace::IsDue(string rid, long now_ms) {
    return(m_due_ms[Slot(rid)] <= now_ms);
 }
 
-//--- Count a try; the next is due after 1, 2, 4 … 32 s. The number of tries so far.
+//--- Count a try; the next is due after 1, 2, 4 and so on to 32 s. The number of tries so far.
 int CPace::Tried(string rid, long now_ms) {
    int i = Slot(rid);
    long pause = PACE_FIRST_MS;

@@ -73,7 +73,7 @@ bool CProtector::Step(CRoom &room, CHerald &herald, string rid, CWord &word) {
    string phase, wanted, found;
    int ticket = 0;
    room.pace.Later(rid, room.clock.MonoMs());
-   if(!room.journal.Find(rid, row) || !row.final || !request.RestoreRow(row)) return(false);
+   if(!room.journal.Find(rid, row) || !row.ended || !request.RestoreRow(row)) return(false);
    if(!word.Read(row.word) || !Phase(row.protect, phase, ticket)) return(false);
    if(!room.CanSee() || !room.pools.ByTicket(ticket, order)) return(false);
    if(Protected(room, request, order, word)) return(false);

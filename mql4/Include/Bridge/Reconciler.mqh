@@ -51,8 +51,10 @@ bool CReconciler::Known(CRoom &room, string rid, CWord &word) {
    int tickets[];
    long seen_ms = 0;
    if(m_scribe.Stored(room, rid, word)) return(true);
+   // An id that a damaged journal does not show may have been in the damaged part.
    bool under_way = room.watch.Find(rid) >= 0
-                    || room.journal.FlattenTickets(rid, tickets, seen_ms);
+                    || room.journal.FlattenTickets(rid, tickets, seen_ms)
+                    || room.journal.HealthText() == "FATAL";
    if(under_way) word.Unknown(rid);
    return(under_way);
 }
@@ -76,6 +78,7 @@ bool CReconciler::IsFenced(CRoom &room, CRequest &request) {
 //--- Whether the journal was kept since before the request could have been signed: then a
 //    request id that is not in it never began here.
 bool CReconciler::Covers(CRoom &room, long iat) {
+   if(room.journal.HealthText() == "FATAL") return(false);
    if(iat <= room.journal.ForgottenMs() + CLOCK_SKEW_MS_MAX) return(false);
    return(iat >= room.journal.CreatedMs() + CLOCK_SKEW_MS_MAX);
 }
@@ -140,7 +143,7 @@ void CReconciler::LookBegun(CRoom &room, int i, string rid) {
    CJournalRow row;
    CRequest request;
    CWord word;
-   if(!room.journal.Find(rid, row) || row.final) {
+   if(!room.journal.Find(rid, row) || row.ended) {
       room.watch.Drop(rid);
       return;
    }

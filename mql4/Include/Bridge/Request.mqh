@@ -11,6 +11,9 @@
 #include <Bridge/Journal.mqh>
 #include <Bridge/Word.mqh>
 
+// What stands in the journal before a MODIFY of a price: how the order looked.
+#define REQUEST_WAS "WAS "
+
 class CRequest {
 public:
    CToken    token;
@@ -90,7 +93,9 @@ bool CRequest::RestoreRow(CJournalRow &row) {
    if(op != row.op) BecomeChild(row.rid, row.op, (int)row.ticket, "");
    order_hash = row.order_hash;
    market_ms = row.market_ms;
-   before = row.before;
+   before = "";
+   if(StringFind(row.protect, REQUEST_WAS) == 0)
+      before = StringSubstr(row.protect, StringLen(REQUEST_WAS));
    begun = row.begun;
    return(rid == row.rid);
 }
@@ -105,7 +110,6 @@ void CRequest::ToRow(CJournalRow &row) {
    row.market_ms = market_ms;
    row.token = token_text;
    row.body = body_text;
-   row.before = before;
 }
 
 //--- Close or cancel one ticket of this FLATTEN, whole, at any price.

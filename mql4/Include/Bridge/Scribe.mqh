@@ -110,12 +110,12 @@ bool CScribe::Tomb(CRoom &room, string rid, string kid, CWord &word) {
    record.rid = rid;
    record.op = OP_FENCE;
    record.order_hash = NO_ORDER_HASH;
-   if(!Sign(room, record, word)) {
+   // A tombstone that could be lost is none: it is said only once it is on file.
+   if(!Sign(room, record, word)
+      || !room.journal.Tomb(rid, kid, word.Json(), room.clock.WallMs())) {
       word.Unknown(rid);
       return(false);
    }
-   if(!room.journal.Tomb(rid, kid, word.Json(), room.clock.WallMs()))
-      room.alerts.Raise("error", "JOURNAL_" + room.journal.HealthText(), room.journal.Why());
    room.watch.Drop(rid);
    return(true);
 }
@@ -124,7 +124,7 @@ bool CScribe::Tomb(CRoom &room, string rid, string kid, CWord &word) {
 bool CScribe::Stored(CRoom &room, string rid, CWord &word) {
    CJournalRow row;
    if(!room.journal.Find(rid, row)) return(false);
-   if(!row.final || !word.Read(row.word)) word.Unknown(rid);
+   if(!row.ended || !word.Read(row.word)) word.Unknown(rid);
    return(true);
 }
 //+------------------------------------------------------------------+
