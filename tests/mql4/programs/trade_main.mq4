@@ -2,7 +2,7 @@
 //| trade_main.mq4: the Advisor's trading desk without its link       |
 //|                                                                   |
 //| At each tick it reads MQL4/Files/trade_in.txt, one command of     |
-//| words between tabs: number, verb, arguments (bytes in hex). Each  |
+//| words between spaces: number, verb, arguments (bytes in hex). Each  |
 //| number is done once; the answer is printed as "A number text".    |
 //+------------------------------------------------------------------+
 #property strict
@@ -135,7 +135,7 @@ void OnTick() {
    ArrayResize(data, (int)FileSize(handle));
    uint size = FileReadArray(handle, data, 0, ArraySize(data));
    FileClose(handle);
-   StringSplit(BytesText(data, 0, (int)size), '\t', g_words);
+   StringSplit(BytesText(data, 0, (int)size), ' ', g_words);
    long number = StringToInteger(Argument(0));
    if(number <= g_done) return;
    g_done = number;
