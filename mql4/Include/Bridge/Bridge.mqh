@@ -107,7 +107,9 @@ void CBridge::Stop(void) {
 void CBridge::Turn(bool wait) {
    if(m_step == STEP_OFF) return;
    if(m_step != STEP_UP) {
-      if(TickDue(m_tried, BRIDGE_SECOND_MS)) Climb();
+      if(!TickDue(m_tried, BRIDGE_SECOND_MS)) return;
+      if(m_step > STEP_LOCK && !m_lock.Beat()) Fall("another Advisor has taken over this account");
+      Climb();
       return;
    }
    uint begun = GetTickCount();
@@ -155,11 +157,9 @@ bool CBridge::StepLock(void) {
 
 bool CBridge::StepDesk(void) {
    string why = "";
-   bool held = m_lock.Beat();
-   if(held && m_pump.desk.Start(inputs, why)) return(true);
+   if(m_pump.desk.Start(inputs, why)) return(true);
    m_pump.desk.Stop();
-   if(held) Wait("nothing can be carried out: " + why);
-   else m_step = STEP_LOCK;
+   Wait("nothing can be carried out: " + why);
    return(false);
 }
 
