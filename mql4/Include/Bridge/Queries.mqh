@@ -3,7 +3,8 @@
 //|                                                                   |
 //| protocol.md 14. Nothing here changes anything. Rows come in pages |
 //| of at most 100 and never more than a hop body takes; `total` says |
-//| how many there are, `book` which state of the book was read.      |
+//| how many there are, `book` which state of the book was read,      |
+//| `complete` that nothing of what was asked for can be missing.     |
 //+-------------------------------------------------------------------+
 #property strict
 #include <Bridge/Desk.mqh>
@@ -150,7 +151,7 @@ void CQueries::Trades(CJson &json, string name, long first, int magic) {
    json.Close();
    if(magic == 0) {
       json.Number("total", total);
-      json.Flag("complete", !m_failed && IsConnected() && first + written >= total);
+      json.Flag("complete", !m_failed && IsConnected());
    }
    else if(written < total) m_failed = true;
 }
@@ -222,7 +223,10 @@ string CQueries::History(CHop &hop, CDesk &desk) {
    json.Close();
    json.Number("total", count);
    json.Number("book", book);
-   json.Flag("complete", !m_failed && IsConnected() && first + written >= count);
+   // The history shows what the user chose to show: a row older than the range proves that all
+   // of the range is there.
+   bool reaches = from == 0 || desk.room.pools.Reaches(from / 1000);
+   json.Flag("complete", !m_failed && IsConnected() && reaches);
    return(json.Done());
 }
 
