@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from bridge_core.host.keyfiles import random_key
+from bridge_core.protocol.keys import Mode
 from tests.support.canary import Hit, Needles, forms, keys_in, scan_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,10 +89,10 @@ def test_no_form_is_shorter_than_what_the_scan_compares() -> None:
 
 
 def test_roots_curve_keys_passwords_and_what_they_derive_are_known(tmp_path: Path) -> None:
-    from bridge_client.cli.bundling import new_account
+    from bridge_client.cli.bundling import NewAccount, new_account
     from bridge_core.host.bundles import load_bundle, load_server_keys
 
-    new_account(tmp_path / "demo", "demo", "paper")
+    new_account(tmp_path / "demo", NewAccount("demo", Mode.PAPER))
     (tmp_path / ".env").write_text("MT5_LOGIN=1\nMT5_PASSWORD='hunter2hunter2'\n")
     bundle = load_bundle(tmp_path / "demo/connector/keys/connector.key")
     server = load_server_keys(tmp_path / "demo/server/keys/server.key")

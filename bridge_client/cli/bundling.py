@@ -1,7 +1,7 @@
 """Making key files: who gets which keys of an account (protocol.md 4).
 
 A root stays in the bundle that signs with it. The server's folder gets derived keys only, and of
-the event root only `event<srv`.
+the event root only `event<srv`; the EA's file gets what only an EA may verify and attest with.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bridge_client.cli.layout import EA_PATH
 from bridge_core.host.bundles import (
     Bundle,
     EventRoot,
@@ -18,13 +19,14 @@ from bridge_core.host.bundles import (
     load_bundle,
     verify_file,
 )
+from bridge_core.host.ea_keys import ea_keys, ea_set, save_ea_keys
 from bridge_core.host.keyfiles import load_key_file, random_key, save_key_file
 from bridge_core.host.sockets import new_curve_keys
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.keys import Mode
 from bridge_core.protocol.operations import Purpose, Scope
 
-__all__ = ["Held", "add_bundle", "held_in", "new_account"]
+__all__ = ["Held", "NewAccount", "add_bundle", "held_in", "new_account"]
 
 _LETTER: Final = {
     Scope.TRADE: "t", Scope.REDUCE: "r", Scope.QUERY: "q", Scope.OPERATOR: "o",
@@ -39,6 +41,20 @@ class _Realm(NamedTuple):
     server_public: str
     event_kid: str
     event_srv: str
+    event_ea: str  # "" where no EA attests
+
+
+class NewAccount(NamedTuple):
+    """What keys an account needs; `ea_endpoint` is "" where no EA executes."""
+
+    name: str
+    mode: Mode
+    ea_endpoint: str = ""
+
+    @property
+    def attested(self) -> bool:
+        """Whether orders carry a MAC for the EA and it attests them: never in a rehearsal."""
+        return bool(self.ea_endpoint) and self.mode is Mode.LIVE
 
 
 def _kid(letter: str, number: int) -> str:
@@ -58,39 +74,55 @@ def _bundle(realm: _Realm, scope: Scope, number: int) -> Bundle:
         acct=realm.acct,
         mode=realm.mode,
         scope=scope,
-        ea=False,
+        ea=bool(realm.event_ea),
         root=random_key().hex(),
         curve_public=public,
         curve_secret=secret,
         server_public=realm.server_public,
         event_kid=realm.event_kid,
         event_srv=realm.event_srv,
+        event_ea=realm.event_ea,
     )
 
 
-def new_account(folder: Path, name: str, mode: str) -> dict[str, str]:
+def new_account(folder: Path, wanted: NewAccount) -> dict[str, str]:
     """Write every key file of a new account; return the key ids by role."""
     public, secret = _curve()
-    events = EventRoot(kid=_kid("e", 1), acct=name, mode=Mode(mode), root=random_key().hex())
-    realm = _Realm(name, Mode(mode), public, events.kid, events.key(Purpose.EVENT_SRV).hex())
+    events = EventRoot(
+        kid=_kid("e", 1), acct=wanted.name, mode=wanted.mode, root=random_key().hex()
+    )
+    realm = _Realm(
+        acct=wanted.name,
+        mode=wanted.mode,
+        server_public=public,
+        event_kid=events.kid,
+        event_srv=events.key(Purpose.EVENT_SRV).hex(),
+        event_ea=events.key(Purpose.EVENT_EA).hex() if wanted.attested else "",
+    )
+    ea = new_curve_keys()
     server = ServerKeys(
-        acct=name,
+        acct=realm.acct,
         mode=realm.mode,
-        ea=False,
+        ea=wanted.attested,
         curve_public=public,
         curve_secret=secret,
         event_kid=realm.event_kid,
         event_srv=realm.event_srv,
+        ea_public=ea.public.decode("ascii") if wanted.ea_endpoint else "",
     )
     save_key_file(folder / "server/keys/server.key", server)
     save_key_file(folder / "operator/event.key", events)
-    kids = {"event": events.kid}
-    for role, scope in (("connector", Scope.TRADE), ("operator", Scope.OPERATOR)):
-        bundle = _bundle(realm, scope, 1)
+    bundles = {
+        role: _bundle(realm, scope, 1)
+        for role, scope in (("connector", Scope.TRADE), ("operator", Scope.OPERATOR))
+    }
+    for role, bundle in bundles.items():
         save_key_file(folder / role / "keys/connector.key", bundle)
         save_key_file(folder / "server/keys" / f"{bundle.kid}.key", verify_file(bundle))
-        kids[role] = bundle.kid
-    return kids
+    if wanted.ea_endpoint:
+        sets = tuple(ea_set(bundle) for bundle in bundles.values())
+        save_ea_keys(folder / EA_PATH, ea_keys(server, ea, events, wanted.ea_endpoint, sets))
+    return {"event": events.kid} | {role: bundle.kid for role, bundle in bundles.items()}
 
 
 class Held(NamedTuple):
@@ -163,7 +195,14 @@ def add_bundle(account: Path, folder: Path, scope: Scope) -> tuple[Bundle, Path]
             "account's folder with --account",
         )
     one = next(iter(known.values()))
-    realm = _Realm(one.acct, one.mode, one.server_public, one.event_kid, one.event_srv)
+    realm = _Realm(
+        acct=one.acct,
+        mode=one.mode,
+        server_public=one.server_public,
+        event_kid=one.event_kid,
+        event_srv=one.event_srv,
+        event_ea=one.event_ea,
+    )
     letter = _LETTER[scope]
     used = {held.kid for held in held_in(account)}
     bundle = _bundle(realm, scope, 1 + sum(kid.startswith(letter) for kid in used))
