@@ -57,6 +57,7 @@ class Patient:
     bridge: Connector | None = None
     hello: HelloReply | None = None
     health: Health | None = None
+    ea: dict[str, str] | None = None
 
     @property
     def folder(self) -> Path:
