@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bridge_client.cli.asking import server_limits
-from bridge_client.cli.checkup import Check, Finding, Patient, fail, good, skip, warn
+from bridge_client.cli.checkup import SAID, Check, Finding, Patient, fail, good, skip, warn
 from bridge_client.cli.layout import EA_PATH, EA_PORT
 from bridge_core.host.bundles import ServerKeys, VerifyKeys, load_server_keys
 from bridge_core.host.ea_keys import EaKeys, ea_set, load_ea_keys
@@ -175,7 +175,7 @@ def _nothing(patient: Patient, *names: str) -> Finding | None:
         return skip(_AWAY)
     rows = _rows(patient)
     if not rows and _hop(patient) is None:
-        return skip("")  # ea.hop said so: once is enough
+        return skip(SAID)  # by ea.hop
     untold = [name for name in names if name not in rows]
     if untold:
         return skip(f"the server does not say {untold[0]}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bridge_client.cli.checks_ea import LOCAL_EA, REMOTE_EA
 from bridge_client.cli.checks_local import LOCAL
 from bridge_client.cli.checks_remote import REMOTE
-from bridge_client.cli.checkup import Check, Finding, Patient, fail
+from bridge_client.cli.checkup import SAID, Check, Finding, Patient, fail
 from bridge_client.cli.exits import DEGRADED, DOWN, HALTED, NOT_CHECKED, Exit, UsageError
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import Place, config_path, querying
@@ -63,7 +63,7 @@ def run(ctx: Context) -> Answer:
             findings.append((check.id, _look(check, patient)))
     out = ctx.out
     for name, found in findings:
-        if not found.finding:  # another check has said it already
+        if found.finding == SAID:
             continue
         out.line(f"{out.word(found.state)}{' ' * (5 - len(found.state))} {name:<18}{found.finding}")
         if found.fix and found.state != "ok":
