@@ -274,7 +274,7 @@ def ea_caps(patient: Patient) -> Finding:
     if not patient.hello.attests:
         return good(f"serves {' '.join(sorted(held))}; a rehearsal has no use for the others")
     lots = max((one.max_volume for one in limits.values()), default=Decimal(0))
-    count = max((one.max_positions for one in limits.values()), default=0)
+    count = sum(one.max_positions for one in limits.values())  # the EA counts the account's
     if dec(rows["ea_max_lots"]) < lots or int(rows["ea_max_positions"]) < count:
         return warn(
             f"the EA allows {shown}; this side allows {lots} lots, {count} positions",
@@ -319,6 +319,8 @@ def ea_state(patient: Patient) -> Finding:
     note = f" ({rows['ea_note']})" if rows.get("ea_note") else ""
     journal = rows.get("ea_journal") or "OK"
     shown = f"{rows['ea_state']}, journal {journal}{note}"
+    if patient.hello is not None and not patient.hello.attests:
+        return good(f"{shown}; a rehearsal carries out no order")
     if journal != "OK":
         return fail(shown, "free space on the terminal's disk, then attach the EA again")
     if not rows["ea_state"].startswith("ACTIVE"):

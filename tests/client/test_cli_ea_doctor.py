@@ -228,8 +228,9 @@ def test_the_hop_is_judged_with_its_reason_and_its_time(live: Path, hop: str, st
 def test_a_rehearsal_needs_neither_caps_nor_permission_nor_the_pinned_account(live: Path) -> None:
     patient = _patient(live, attests=False, mode="paper")
     assert patient.ea is not None
-    patient.ea |= {"ea_trade_allowed": "false", "ea_max_lots": "0.01", "ea_login": "777"}
-    for name in ("ea.trading", "ea.caps", "ea.identity"):
+    patient.ea |= {"ea_trade_allowed": "false", "ea_max_lots": "0.01", "ea_login": "777",
+                   "ea_note": "ExpectedAccount is 0"}  # fmt: skip
+    for name in ("ea.trading", "ea.caps", "ea.identity", "ea.state"):
         assert _look(name, patient).state == "ok", name
 
 
