@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -33,12 +34,22 @@ from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, Scope
 from bridge_core.protocol.replies import decode_reply
 from bridge_core.protocol.signing import Frames, RequestKeys, event_mac_holds, sign_request
 from bridge_core.protocol.token import EventToken, RequestToken, parse_event
+from tests.mql4.needs import needs_compiler
+from tests.mql4.terminal import Terminal
 from tests.support.running import free_port
 
-__all__ = ["ACCT", "Hop", "Keyring", "Message", "SignedEvent", "wait_for"]
+__all__ = [
+    "ACCT", "INPUTS", "Hop", "Keyring", "Message", "SignedEvent", "attached", "stranger",
+    "wait_for", "write_keys",
+]  # fmt: skip
 
 ACCT: Final = "mt4"
 INC: Final = "00112233445566ff"
+# What a user would set for the broker of BrokerTerms(), with room for a test's orders.
+INPUTS: Final[Mapping[str, str | int | float | bool]] = {
+    "Symbols": "EURUSD,USDJPY", "MaxLots": 1.0, "MaxPositions": 20, "ExpectedAccount": 12345678,
+    "ExpectedServer": "Broker-Demo",
+}  # fmt: skip
 _WAIT_S: Final = 10.0
 _FRAME_MAX: Final = 65_536
 _HEX64: Final = "[0-9a-f]{64}"
@@ -142,6 +153,9 @@ class Hop:
         self.events: list[SignedEvent] = []
         self.heartbeats: list[SignedEvent] = []
         self.instances: list[str] = []
+        self.greets = True  # answers each HELLO of the instance it welcomed, as a server does
+        self._welcomed = ""
+        self._inc = INC
         self._peer = b""
         self._number = 0
         self._open()
@@ -165,6 +179,7 @@ class Hop:
     def rise(self) -> None:
         """Another run of the server, on the same port with the same keys."""
         self._peer = b""
+        self._welcomed = ""
         self._open()
 
     def __enter__(self) -> Self:
@@ -205,6 +220,8 @@ class Hop:
             self._take_event(message)
         if word == "HELLO":
             self.instances.append(parts[0])
+            if self.greets and parts[0] == self._welcomed:
+                self.say(f"WELCOME:{self._inc}")
         return message
 
     def _take_event(self, message: Message) -> None:
@@ -214,7 +231,7 @@ class Hop:
         assert (token.kid, token.acct) == ("ev-1", self.keys.acct)
         verified = event_mac_holds(message.frames, token, self.keys.event_key(), Purpose.EVENT_EA)
         assert verified is not None, "an event whose MAC does not hold"
-        event = SignedEvent(token, decode_reply(verified, EventBody), verified)
+        event = SignedEvent(token, decode_reply(EventBody, verified), verified)
         (self.heartbeats if event.body.type == "heartbeat" else self.events).append(event)
 
     def expect(self, word: str, seconds: float = _WAIT_S) -> Message:
@@ -264,7 +281,9 @@ class Hop:
 
     def welcome(self, inc: str = INC) -> Message:
         """Wait for HELLO, welcome it, and return it."""
+        self._welcomed = ""
         hello = self.expect("HELLO")
+        self._welcomed, self._inc = hello.parts[0], inc
         self.say(f"WELCOME:{inc}")
         return hello
 
@@ -281,6 +300,24 @@ class Hop:
     def beat(self) -> Mapping[str, Any]:
         """What the EA says of itself now."""
         return self.ask("HEALTH")
+
+
+@contextmanager
+def attached(
+    folder: Path, *, hop: Hop | None = None, up: bool = True, **over: Any
+) -> Iterator[tuple[Terminal, Hop]]:
+    """The Advisor on a chart and its server; `up`: with the session on.
+
+    `over` replaces inputs; `terms` are the broker's. The end asserts that nothing was left open.
+    """
+    needs_compiler()
+    terms = over.pop("terms", None)
+    with hop or Hop() as server, Terminal(folder, inputs={**INPUTS, **over}, terms=terms) as one:
+        write_keys(one.files, server.keys.file(server.endpoint))
+        if up:
+            assert one.start() == 0, one.prints
+            server.welcome()
+        yield one, server
 
 
 def write_keys(folder: Path, data: bytes) -> None:
