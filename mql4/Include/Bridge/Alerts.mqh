@@ -1,21 +1,26 @@
 //+------------------------------------------------------------------+
 //| Alerts.mqh: what a person should hear of, until somebody takes it |
 //|                                                                   |
-//| Bounded: when it is full the oldest goes and a count remains.     |
+//| Bounded: when it is full the oldest goes and a count remains. One |
+//| that was raised lately is not raised again, so that a lasting     |
+//| fault, found at each turn, is one alert.                          |
 //+------------------------------------------------------------------+
 #property strict
 
 #define ALERTS_MAX 32
+#define ALERTS_LATELY 8
 
 class CAlerts {
 private:
    string m_level[];
    string m_code[];
    string m_message[];
+   string m_lately[ALERTS_LATELY];
+   int    m_next;
    int    m_lost;
 
 public:
-          CAlerts(void) { m_lost = 0; }
+          CAlerts(void) { m_next = 0; m_lost = 0; }
    void   Raise(string level, string code, string message);
    bool   Take(string &level, string &code, string &message);
    int    Lost(void);
@@ -23,6 +28,11 @@ public:
 
 //--- `level`: info, warning or error.
 void CAlerts::Raise(string level, string code, string message) {
+   string text = code + " " + message;
+   for(int i = 0; i < ALERTS_LATELY; i++)
+      if(m_lately[i] == text) return;
+   m_lately[m_next] = text;
+   m_next = (m_next + 1) % ALERTS_LATELY;
    int count = ArraySize(m_level);
    if(count >= ALERTS_MAX) {
       string dropped_level, dropped_code, dropped_message;
