@@ -8,7 +8,6 @@ another test process, finds it done.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import subprocess
@@ -66,13 +65,13 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
         raise BuildError("\n".join(show(each) for each in found))
     options = _SANITIZED if sanitize else _PLAIN
     with _only_one():
-        library = _fixed_parts(options)
-        folder = CACHE / f"program-{_digest(made.unit(), library.name)}"
+        parts = _fixed_parts(options)
+        folder = CACHE / f"program-{_digest(made.unit(), *(part.name for part in parts))}"
         program = folder / "terminal"
         if not program.exists():
             folder.mkdir(parents=True, exist_ok=True)
             _compile_program(made.unit(), folder, options)
-            _link(folder / "unit.o", library, program, options)
+            _link(folder / "unit.o", parts, program, options)
     return program
 
 
@@ -90,34 +89,34 @@ def _compile_program(unit: str, folder: Path, options: Sequence[str]) -> None:
         raise BuildError("\n".join(show(each) for each in messages))
 
 
-def _link(unit: Path, library: Path, program: Path, options: Sequence[str]) -> None:
+def _link(unit: Path, parts: Sequence[Path], program: Path, options: Sequence[str]) -> None:
     fresh = program.with_name(f"terminal.{os.getpid()}")
-    objects = sorted(library.glob("*.o"))
-    _run([*_tool(), *options, "-o", fresh, unit, *objects, "-lzmq", "-pthread"])
+    _run([*_tool(), *options, "-o", fresh, unit, *parts, "-lzmq", "-pthread"])
     fresh.replace(program)
 
 
-def _fixed_parts(options: Sequence[str]) -> Path:
-    """Compile the run-time, the built-ins and the terminal; return the folder of their objects."""
-    folder = CACHE / f"fixed-{_digest(_parts_text(), _version(), *options)}"
-    if (folder / "done").exists():
-        return folder
+def _fixed_parts(options: Sequence[str]) -> list[Path]:
+    """Compile what changed of the run-time, the built-ins and the terminal; return the objects."""
+    folder = CACHE / "parts"
     folder.mkdir(parents=True, exist_ok=True)
     sources = [path for part in PARTS for path in sorted((HARNESS / part).glob("*.cpp"))]
 
-    def one(path: Path) -> None:
-        to = folder / f"{path.parent.name}_{path.stem}.o"
-        _run([*_tool(), *_FIXED, *options, f"-I{HARNESS}", "-c", path, "-o", to])
+    def one(path: Path) -> Path:
+        key = _digest(path.read_text("utf-8"), _headers(), _version(), *options)
+        to = folder / f"{path.parent.name}-{path.stem}-{key}.o"
+        if not to.exists():
+            fresh = to.with_suffix(f".{os.getpid()}")
+            _run([*_tool(), *_FIXED, *options, f"-I{HARNESS}", "-c", path, "-o", fresh])
+            fresh.replace(to)
+        return to
 
     with ThreadPoolExecutor(_JOBS) as pool:
-        list(pool.map(one, sources))
-    (folder / "done").touch()
-    return folder
+        return list(pool.map(one, sources))
 
 
 @cache
-def _parts_text() -> str:
-    paths = sorted(path for part in PARTS for path in (HARNESS / part).glob("*.[ch]pp"))
+def _headers() -> str:
+    paths = sorted(path for part in PARTS for path in (HARNESS / part).glob("*.hpp"))
     return "".join(f"{path.name}\0{path.read_text('utf-8')}\0" for path in paths)
 
 
@@ -149,6 +148,8 @@ def _digest(*texts: str) -> str:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
+    import fcntl  # not on every platform; where it is not, nothing is built
+
     # Several test processes want the same program at the same moment: one makes it.
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:

@@ -28,11 +28,12 @@ _USAGE: Final = re.compile(r"\{\"(?P<name>\w+)\", \{\w+, \d+, \d+,(?P<text>(?:\s
 
 def usages() -> list[str]:
     """The usage line of every control command, as the terminal's own tables have it."""
-    lines = []
-    for path in sorted((HARNESS / "terminal").glob("commands_*.cpp")):
-        for match in _USAGE.finditer(path.read_text("utf-8")):
-            lines.append("".join(re.findall(r'"([^"]*)"', match["text"])))
-    return sorted(lines)
+    tables = (HARNESS / "terminal").glob("commands_*.cpp")
+    return sorted(
+        "".join(re.findall(r'"([^"]*)"', match["text"]))
+        for path in tables
+        for match in _USAGE.finditer(path.read_text("utf-8"))
+    )
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -45,7 +46,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--file", action="append", type=Path, default=[],
                         help="copy it into MQL4/Files first (a key file)")  # fmt: skip
     parser.add_argument("--walk", type=int, default=0, metavar="MS",
-                        help="let the first symbol's price walk, a quote each so many ms")  # fmt: skip
+                        help="let the first symbol's price walk, a quote each MS")  # fmt: skip
     parser.add_argument("--account", type=int, default=BrokerTerms().account)
     parser.add_argument("--server", default=BrokerTerms().server)
     parser.add_argument("--sanitize", action="store_true", help="with ASan and UBSan (slower)")

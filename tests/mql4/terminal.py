@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -31,7 +32,7 @@ Value = str | int | float | bool
 _REPLY_S: Final = 30.0
 _EXIT_S: Final = 30.0
 _CLEAN: Final = (0, 3)  # 3: violations, which are looked at by themselves
-_ENDS_PROCESS: Final = ("die", "tear")
+_DEADLY: Final = ("die", "tear")
 # What a person or a broker would not have to set again after the terminal was restarted.
 _STICKY: Final = (
     "flag", "market_open", "timer", "walk", "dll", "build", "history_range", "account",
@@ -89,6 +90,7 @@ class Terminal:
         self._prices: dict[str, tuple[str, str]] = {}
         self._advanced_ms = 0
         self._stepped_ms = 0
+        self._prepared: list[tuple[str, ...]] = []
         self._may_die = False
 
     # --- life --------------------------------------------------------------------------------
@@ -98,11 +100,13 @@ class Terminal:
         assert self._process is None, "the terminal runs already"
         self._may_die = False
         self._replies = queue.Queue()
-        self._process = subprocess.Popen(
-            [build(self._source, sanitize=self._sanitize)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-            stderr=self._log.open("a"), env={**os.environ, **_SANITIZERS},
-        )  # fmt: skip
+        program = build(self._source, sanitize=self._sanitize)
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [program],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                stderr=log, env={**os.environ, **_SANITIZERS},
+            )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
         self._tell_everything(standing(self.ledger()))
@@ -246,8 +250,9 @@ class Terminal:
         for symbol in self.terms.symbols:
             before = self._prices.get(symbol.name) or book.quotes.get(symbol.name)
             self._send(("price", symbol.name, *(before or (symbol.bid, symbol.ask))))
-        for words in self._sticky.values():
+        for words in (*self._sticky.values(), *self._prepared):
             self._send(words)
+        self._prepared.clear()
         for name, value in self.inputs.items():
             self._send(("input", name, _text(value)))
 
@@ -261,10 +266,12 @@ class Terminal:
                 self._stepped_ms += int(ms)
             case ("input", name, value):
                 self.inputs[name] = value
-            case (name, *rest) if name in _STICKY or not self.running:
+            case (name, *rest) if name in _STICKY:
                 key = rest[0] if name in ("flag", "walk", "dll") and rest else ""
                 self._sticky[name, key] = words
-        if words[0] in _ENDS_PROCESS:
+            case _ if not self.running:
+                self._prepared.append(words)
+        if words[0] in _DEADLY:
             self._may_die = True
 
     def _post(self, words: tuple[str, ...]) -> None:
@@ -330,10 +337,8 @@ class Terminal:
             raise AssertionError("the terminal did not end") from None
         finally:
             if process.stdin is not None:
-                try:
+                with suppress(BrokenPipeError):
                     process.stdin.close()
-                except BrokenPipeError:
-                    pass
             if self._reader is not None:
                 self._reader.join(seconds)
         return code
