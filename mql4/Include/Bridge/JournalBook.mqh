@@ -83,6 +83,7 @@ public:
    long   CreatedMs(void) const { return(m_created_ms); }
    long   ForgottenMs(void) const { return(m_forgotten_ms); }
    int    Rows(void) const { return(m_index.Rows()); }
+   string RidAt(int row) const { return(m_index.Rid(row)); }
 };
 
 CJournalBook::CJournalBook(void) {
