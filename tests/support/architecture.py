@@ -99,6 +99,7 @@ FLOORS: Final[dict[str, int]] = {
     "bridge_client.queries": 3,
     "bridge_client.recall": 3,
     "bridge_client.resolver": 3,
+    "bridge_client.stopping": 3,
     "bridge_client.accounts": 3,
     "bridge_client.testing": 3,
     "bridge_client.cli": 4,
