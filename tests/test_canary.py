@@ -104,6 +104,18 @@ def test_roots_curve_keys_passwords_and_what_they_derive_are_known(tmp_path: Pat
     assert keys_in(tmp_path / ".env") == {b"hunter2hunter2"}
 
 
+def test_what_an_eas_file_holds_is_known(tmp_path: Path) -> None:
+    from bridge_client.cli.bundling import NewAccount, new_account
+    from bridge_core.host.ea_keys import load_ea_keys
+
+    new_account(tmp_path, NewAccount("gold", Mode.LIVE, "tcp://127.0.0.1:5557"))
+    held, found = load_ea_keys(tmp_path / "ea/bridge.key"), keys_in(tmp_path / "ea/bridge.key")
+    keys = {bytes(key) for one in held.key_sets().values() for key in one.keys.values()}
+    assert len(keys) == 4
+    assert keys | {bytes(held.event_key()), held.curve_secret.encode()} <= found
+    assert held.curve_public.encode() not in found
+
+
 # --- the whole of it: a session in which keys leak ----------------------------------------------
 
 _INNER = """

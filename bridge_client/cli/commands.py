@@ -16,6 +16,7 @@ from bridge_client.cli.arguments import (
     count,
     day_of,
     decimal_text,
+    key_id,
     login,
     moment_ms,
     order_id,
@@ -61,6 +62,7 @@ _REASON: Final = arg(
     "--reason", type=reason_text, required=True, metavar="TEXT", help="goes into the record"
 )
 _ORDER: Final = arg("order", type=order_id, metavar="ORDER", help="client_order_id or rid")
+_KID: Final = arg("kid", type=key_id, metavar="KID", help="a key id, from `ztb keys list`")
 _SYMBOL: Final = arg("symbol", metavar="SYMBOL", help="as in allowed_symbols, e.g. EURUSD")
 _TICKET: Final = arg("ticket", metavar="TICKET", type=ticket, help="from `ztb positions`")
 _SL: Final = arg("--sl", type=decimal_text, metavar="PRICE", help="stop loss; 0 removes it")
@@ -133,6 +135,18 @@ COMMANDS: Final[tuple[Command, ...]] = (
             help="query looks, reduce also closes and halts, trade also opens"),
         arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
     ), "ztb keys add monitor --scope query --account demo"),
+    Command("keys retire", _START, "let a key set end at a date, e.g. once its successor is in use",
+            "keys:retire", (
+        _KID,
+        arg("--until", type=moment_ms, required=True, metavar="TIME",
+            help="UTC, e.g. 2030-01-31T16:00"),
+        arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
+    ), "ztb keys retire t1-ab12 --until 2030-01-31T16:00 --account demo"),
+    Command("keys revoke", _START, "end a key set at once, e.g. of a phone that was lost",
+            "keys:revoke", (
+        _KID,
+        arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
+    ), "ztb keys revoke r1-ab12 --account demo"),
     Command("keys list", _START, "list the key sets of an account's folder", "keys:show", (
         arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
     )),

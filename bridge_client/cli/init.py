@@ -254,6 +254,8 @@ def _ea_inputs(plan: Plan) -> dict[str, str]:
         inputs |= {"ExpectedAccount": str(login), "ExpectedServer": server}
         if Decimal(plan.max_volume) > Decimal(_SMALLEST_LOT):
             inputs["MaxLots"] = plan.max_volume
+        if len(plan.symbols) > 1:  # one position for each symbol, as the limits say
+            inputs["MaxPositions"] = str(len(plan.symbols))
         if kind == "real":
             inputs["AllowReal"] = "true"
     return inputs

@@ -39,7 +39,7 @@ from bridge_core.protocol.operations import Purpose, Scope
 
 __all__ = [
     "EA_FILE", "EA_SETS_MAX", "EaKeys", "EaSet", "ea_keys", "ea_set", "format_ea_keys",
-    "load_ea_keys", "parse_ea_keys", "replace_ea_keys", "save_ea_keys",
+    "format_ea_set", "load_ea_keys", "parse_ea_keys", "replace_ea_keys", "save_ea_keys",
 ]  # fmt: skip
 
 EA_FILE: Final = "bridge.key"
@@ -172,9 +172,15 @@ def ea_keys(
 # --- writing -------------------------------------------------------------------------------
 
 
+def format_ea_set(one: EaSet) -> bytes:
+    """Return the line of one set."""
+    line = f"set {one.kid} {one.scope} {one.signs or _NONE} {one.reply or _NONE}\n"
+    return Secret(line.encode("ascii"))
+
+
 def format_ea_keys(keys: EaKeys) -> bytes:
     """Return the text of the file."""
-    lines = [
+    head = [
         _KIND,
         f"account {keys.acct}",
         f"mode {keys.mode}",
@@ -183,10 +189,9 @@ def format_ea_keys(keys: EaKeys) -> bytes:
         f"curve_public {keys.curve_public}",
         f"curve_secret {keys.curve_secret}",
         f"event {keys.event_kid} {keys.event_ea}",
-        *(f"set {s.kid} {s.scope} {s.signs or _NONE} {s.reply or _NONE}" for s in keys.sets),
-        "end",
     ]
-    return Secret("".join(f"{line}\n" for line in lines).encode("ascii"))
+    text = "".join(f"{line}\n" for line in head).encode("ascii")
+    return Secret(text + b"".join(format_ea_set(one) for one in keys.sets) + b"end\n")
 
 
 def save_ea_keys(path: Path, keys: EaKeys) -> None:
