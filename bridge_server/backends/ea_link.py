@@ -110,7 +110,6 @@ class EaLink:
         self.on_adopted: Callable[[EaStatus], None] = _ignore_status
         self.on_twice: Callable[[str], None] = _ignore_text
         self.took_ms = ""
-        self._bell = Bell()
         self._asked: deque[Call] = deque()
         self._calls: dict[int, Call] = {}
         self._number = 0
@@ -141,6 +140,7 @@ class EaLink:
         Raises:
             ConfigError: the port is in use, or an unknown key is not refused.
         """
+        self._bell = Bell()
         self._context = zmq.Context()
         self._zap = ZapResponder(self._context, {EA_DOMAIN: frozenset({self._spec.ea_public})})
         self._zap.start()
@@ -182,14 +182,15 @@ class EaLink:
     def close(self) -> None:
         """End the thread; every open call ends as silence."""
         self._stopping.set()
-        self._bell.ring()
         if self._thread.ident is not None:
+            self._bell.ring()
             self._thread.join()
 
     def _drop_sockets(self) -> None:
         self._sock.close(0)
         self._zap.stop()
         self._context.term()
+        self._bell.close()
 
     # --- asking --------------------------------------------------------------------------------
 
