@@ -2,7 +2,7 @@
 # pip uses whatever index this machine has configured.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench fuzz mutation soak clean
+.PHONY: help demo test test-long check bench fuzz mutation soak ea-check clean
 
 PYTHON ?=
 CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python
@@ -13,13 +13,15 @@ PRICES ?=
 JOBS ?= 4
 # How many schedules `make soak` simulates.
 SEEDS ?=
+# Which MQL4 programs `make ea-check` looks at; all under mql4/ if none is named.
+EA ?=
 # What has to be covered to the last branch: the contract and the judgement.
 PURE := bridge_core/protocol/*,bridge_server/core/*
 # They cover it by themselves; the rest of the suite runs without the tracer, which slows it.
 PURE_TESTS := tests/protocol tests/server/core
 # Has pipelines of its own, which workers would only play again.
 ALONE := tests/crash
-CODE := bridge_core bridge_server bridge_client tests $(wildcard examples)
+CODE := bridge_core bridge_server bridge_client tests mql4/libzmq $(wildcard examples)
 
 help: ## this list
 	@echo "make demo              a paper trade from end to end, in one terminal"
@@ -32,6 +34,8 @@ help: ## this list
 	@echo "make mutation          small wrong changes to the core, which its tests must notice"
 	@echo "make soak              the long tests again and again, with more of everything"
 	@echo "make soak SEEDS=N      the same, with so many simulated schedules"
+	@echo "make ea-check          the Expert Advisor's source: lint, then C++ with every warning"
+	@echo "make ea-check EA=FILE  the same for your own .mq4 or .mqh"
 	@echo "make clean             remove .venv and every cache"
 
 demo: $(VENV)/.demo ## a paper trade from end to end
@@ -63,6 +67,9 @@ mutation: $(VENV)/.test
 
 soak: $(VENV)/.test
 	ZTB_SOAK=1 ZTB_SEEDS="$(SEEDS)" $(RUN) -m pytest -m long -q --hypothesis-profile=soak
+
+ea-check: $(VENV)/.made
+	$(RUN) -m tests.mql4.check $(EA)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,9 @@
+// Ends the process when a handler hangs: no test waits for a terminal that will never answer.
+#pragma once
+
+namespace terminal {
+
+void arm_watchdog(const char *handler, long seconds);
+void disarm_watchdog();
+
+}  // namespace terminal
