@@ -123,8 +123,12 @@ class Answers:
         return StateReply(
             time=self._c.clock.wall_ms(),
             state=self._c.guard.causes.state(),
-            terminal_ms=f"{self._c.worker.terminal_ms():.3f}",
+            terminal_ms=self._executor_ms() or f"{self._c.worker.terminal_ms():.3f}",
         )
+
+    def _executor_ms(self) -> str:
+        """Return the last round trip to an executor behind a hop of its own."""
+        return self._c.hop.about().ms if self._c.hop is not None else ""
 
     def state_reply(self) -> StateReply:
         """Return the trading state with its causes."""
