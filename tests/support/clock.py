@@ -1,8 +1,10 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks for tests: one that stands still until a test moves it, and one that can be moved."""
 
 from __future__ import annotations
 
-__all__ = ["FakeClock"]
+import time
+
+__all__ = ["FakeClock", "SlidingClock"]
 
 
 class FakeClock:
@@ -32,3 +34,32 @@ class FakeClock:
     def step_wall(self, ms: int) -> None:
         """Set the wall clock forward or back, as an operator or NTP would."""
         self.wall += ms
+
+
+class SlidingClock:
+    """This machine's clocks, plus what a test has added: for worlds with live threads."""
+
+    def __init__(self) -> None:
+        self._wall_ms = 0
+        self._mono_ms = 0
+
+    def wall_ms(self) -> int:
+        """Return the wall clock in UTC ms."""
+        return time.time_ns() // 1_000_000 + self._wall_ms
+
+    def mono_ms(self) -> int:
+        """Return the monotonic clock in ms."""
+        return time.monotonic_ns() // 1_000_000 + self._mono_ms
+
+    def mono_ns(self) -> int:
+        """Return the monotonic clock in ns."""
+        return time.monotonic_ns() + self._mono_ms * 1_000_000
+
+    def advance(self, ms: int) -> None:
+        """Let time pass: both clocks move."""
+        self._wall_ms += ms
+        self._mono_ms += ms
+
+    def step_wall(self, ms: int) -> None:
+        """Set the wall clock forward or back, as an operator or NTP would."""
+        self._wall_ms += ms
