@@ -36,30 +36,20 @@ class FakeClock:
         self.wall += ms
 
 
-class SlidingClock:
+class SlidingClock(FakeClock):
     """This machine's clocks, plus what a test has added: for worlds with live threads."""
 
     def __init__(self) -> None:
-        self._wall_ms = 0
-        self._mono_ms = 0
+        super().__init__(wall=0, mono=0)
 
     def wall_ms(self) -> int:
         """Return the wall clock in UTC ms."""
-        return time.time_ns() // 1_000_000 + self._wall_ms
+        return time.time_ns() // 1_000_000 + self.wall
 
     def mono_ms(self) -> int:
         """Return the monotonic clock in ms."""
-        return time.monotonic_ns() // 1_000_000 + self._mono_ms
+        return time.monotonic_ns() // 1_000_000 + self.mono
 
     def mono_ns(self) -> int:
         """Return the monotonic clock in ns."""
-        return time.monotonic_ns() + self._mono_ms * 1_000_000
-
-    def advance(self, ms: int) -> None:
-        """Let time pass: both clocks move."""
-        self._wall_ms += ms
-        self._mono_ms += ms
-
-    def step_wall(self, ms: int) -> None:
-        """Set the wall clock forward or back, as an operator or NTP would."""
-        self._wall_ms += ms
+        return time.monotonic_ns() + self.mono * 1_000_000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -90,7 +89,9 @@ class EaWorld(World):
         """Execute a body; whatever final outcome it has must bear the EA's word, if it asked."""
         submission = self.submission(body)
         outcome = self.backend.execute(submission)
-        if isinstance(outcome, Executed | Rejected) or getattr(outcome, "record", b""):
+        if isinstance(outcome, Executed | Rejected) or (
+            isinstance(outcome, NotBegun) and outcome.record
+        ):
             self.record(outcome, submission.rid)
         return outcome
 
@@ -120,13 +121,13 @@ class EaWorld(World):
             self._ticks += 1
             ask = f"1.0851{2 + self._ticks % 7}"
             self._move.price(self.symbol, "1.08500", ask)
-            events += self._until(lambda got, ask=ask: any(e.ask == ask for e in got))
+            events += self._until_told(ask)
         return events
 
-    def _until(self, enough: Callable[[list[Any]], bool]) -> list[Any]:
+    def _until_told(self, ask: str) -> list[Any]:
         got: list[Any] = []
         end = time.monotonic() + self._wait_s
-        while not enough(got):
+        while not any(event.ask == ask for event in got):
             assert time.monotonic() < end, "the market does not move"
             got += self.backend.pump()
             got += self.own_events()

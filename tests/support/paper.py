@@ -16,7 +16,7 @@ from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
 from bridge_server.backends.paper import PaperBackend, PaperSettings
 from bridge_server.core.ports import Backend, Submission
-from tests.support.clock import FakeClock, SlidingClock
+from tests.support.clock import FakeClock
 
 __all__ = [
     "ACCT", "HEADER", "World", "bar", "cancel", "close", "modify", "open_order", "paper_world",
@@ -64,7 +64,7 @@ class World:
 
     tags_closes = True
 
-    def __init__(self, backend: Backend, clock: FakeClock | SlidingClock, symbol: str = "EURUSD"):
+    def __init__(self, backend: Backend, clock: FakeClock, symbol: str = "EURUSD"):
         self.backend = backend
         self.clock = clock
         self.symbol = symbol
