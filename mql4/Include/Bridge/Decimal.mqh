@@ -24,13 +24,14 @@ bool DecimalParse(string text, long &units) {
    string whole = text;
    string part = "";
    int point = StringFind(text, ".");
-   if(point >= 0) {
+   if(point == 0) return(false);
+   if(point > 0) {
       whole = StringSubstr(text, 0, point);
       part = StringSubstr(text, point + 1);
       int places = StringLen(part);
       if(places < 1 || places > DECIMAL_PLACES_MAX) return(false);
    }
-   if(point == 0 || StringLen(whole) > DECIMAL_INTEGER_CHARS_MAX) return(false);
+   if(StringLen(whole) > DECIMAL_INTEGER_CHARS_MAX) return(false);
    long integer = 0;
    if(!TextIsInteger(whole, 999999999, integer)) return(false);
    long fraction = 0;

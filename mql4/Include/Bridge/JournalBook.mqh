@@ -16,7 +16,9 @@
 //--- The word at `at`, which moves behind the space after it.
 string JournalWord(string text, int &at) {
    int end = StringFind(text, " ", at);
-   string word = end < 0 ? StringSubstr(text, at) : StringSubstr(text, at, end - at);
+   string word = "";
+   if(end < 0) word = StringSubstr(text, at);
+   else if(end > at) word = StringSubstr(text, at, end - at);    // a length of 0 means "to the end"
    at = end < 0 ? StringLen(text) : end + 1;
    return(word);
 }

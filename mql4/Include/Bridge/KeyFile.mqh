@@ -20,7 +20,7 @@
 #define KEY_FILE_HEAD_LINES 8
 #define KEY_FILE_TITLE "ztb-ea/1"
 #define Z85_KEY_CHARS 40
-#define Z85_ALPHABET "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+#define Z85_MARKS ".-:+=^!/*?&<>()[]{}@%$#"    // besides letters and digits
 
 class CKeyFile {
 private:
@@ -149,7 +149,8 @@ string CKeyFile::ReadEvent(string line) {
    string words[];
    if(StringSplit(line, ' ', words) != 3 || words[0] != "event" || !TextIsKid(words[1]))
       return("`event KID KEY` expected");
-   if(!Key(words[2], m_event_key)) return("a key of 64 lower-case hex digits, not all alike, expected");
+   if(!Key(words[2], m_event_key))
+      return("the key must be 64 lower-case hex digits, not all alike");
    event_kid = words[1];
    return("");
 }
@@ -162,7 +163,8 @@ string CKeyFile::ReadSet(string line) {
       return("`set KID SCOPE KEY KEY` or `end` expected");
    if(m_count >= KEY_SETS_MAX) return("more than 32 key sets");
    if(!TextIsKid(words[1])) return("the key id must have 2 to 16 characters of a-z, 0-9 and -");
-   if(words[1] == event_kid || Find(words[1]) >= 0) return("this key id stands in the file already");
+   if(words[1] == event_kid || Find(words[1]) >= 0)
+      return("this key id stands in the file already");
    string scope = words[2];
    bool trades = scope == SCOPE_TRADE || scope == SCOPE_REDUCE || scope == SCOPE_OPERATOR;
    if(!trades && scope != SCOPE_QUERY) return("the scope must be trade, reduce, query or operator");
@@ -208,8 +210,10 @@ bool CKeyFile::Curve(string text) {
    bool varied = false;
    if(StringLen(text) != Z85_KEY_CHARS) return(false);
    for(int i = 0; i < Z85_KEY_CHARS; i++) {
-      if(StringFind(Z85_ALPHABET, StringSubstr(text, i, 1)) < 0) return(false);
-      if(StringGetCharacter(text, i) != StringGetCharacter(text, 0)) varied = true;
+      ushort c = StringGetCharacter(text, i);
+      bool known = CharIsDigit(c) || CharIsLower(c) || CharIsUpper(c);
+      if(!known && StringFind(Z85_MARKS, StringSubstr(text, i, 1)) < 0) return(false);
+      if(c != StringGetCharacter(text, 0)) varied = true;
    }
    return(varied);
 }

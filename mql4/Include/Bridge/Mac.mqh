@@ -72,7 +72,8 @@ bool MacOrderHash(const uchar &head[], const uchar &body[], string &hex) {
 }
 
 //--- Sign text under a purpose with an empty body: the EA's record (protocol.md 4.6).
-bool MacOfText(const uchar &key[], string purpose, string head_text, string body_text, string &hex) {
+bool MacOfText(const uchar &key[], string purpose, string head_text, string body_text,
+               string &hex) {
    uchar head[], body[], mac[];
    hex = "";
    if(!BytesFromText(head_text, head) || !BytesFromText(body_text, body)) return(false);

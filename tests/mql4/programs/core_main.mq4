@@ -1,8 +1,9 @@
 //+------------------------------------------------------------------+
 //| core_main.mq4: the Advisor's floor, called line by line           |
 //|                                                                   |
-//| Reads MQL4/Files/core_in.txt, one call a line, words between tabs,|
-//| bytes in hex; writes one line of answer for each to core_out.txt. |
+//| Reads MQL4/Files/core_in.txt at the start and at each tick, one   |
+//| call a line, words between tabs, bytes in hex; prints one answer  |
+//| for each behind "=", and "done".                                  |
 //+------------------------------------------------------------------+
 #property strict
 #include <Bridge/Core.mqh>
@@ -194,25 +195,35 @@ string Answer(string what) {
    return(StoreAnswer(what, g_words));
 }
 
-int OnInit() {
-   uchar data[], out[];
+//--- Answer the calls that lie there, then say so.
+void Batch(void) {
+   uchar data[];
    string lines[];
    int handle = FileOpen("core_in.txt", FILE_READ | FILE_BIN);
-   if(handle == INVALID_HANDLE) return(1);
+   if(handle == INVALID_HANDLE) return;
    ArrayResize(data, (int)FileSize(handle));
    FileReadArray(handle, data, 0, ArraySize(data));
    FileClose(handle);
-   StoreStart();
    int count = StringSplit(CharArrayToString(data, 0, WHOLE_ARRAY, CP_UTF8), '\n', lines);
-   handle = FileOpen("core_out.txt", FILE_WRITE | FILE_BIN);
    for(int i = 0; i < count; i++) {
       if(StringLen(lines[i]) == 0) continue;
       StringSplit(lines[i], '\t', g_words);
-      BytesFromText(Answer(Word(0)) + "\n", out);
-      FileWriteArray(handle, out, 0, ArraySize(out));
+      Print("=", Answer(Word(0)));
    }
-   FileClose(handle);
-   StoreStop();
+   Print("done");
+}
+
+int OnInit() {
+   StoreStart();
+   Batch();
    return(0);
+}
+
+void OnTick() {
+   Batch();
+}
+
+void OnDeinit(const int reason) {
+   StoreStop();
 }
 //+------------------------------------------------------------------+
