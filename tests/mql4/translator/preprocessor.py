@@ -108,7 +108,8 @@ class Preprocessor:
 
     def on_property(self, rest: str, where: Where) -> None:
         """Keeps `#property`; those of headers count for nothing."""
-        self.properties.append(rest.split("//", maxsplit=1)[0].strip())
+        if where.path == self.main:
+            self.properties.append(rest.split("//", maxsplit=1)[0].strip())
 
     def on_define(self, rest: str, where: Where) -> None:
         """`#define`."""
