@@ -68,6 +68,7 @@ class FakeEa:
         self.inputs = inputs or EaInputs()
         self.faults = Faults()
         self.silent = False
+        self.beat_s = 1.0
         self.died_at = ""
         self.instance = ""
         self._folder = folder
@@ -183,7 +184,7 @@ class FakeEa:
             if self.silent:
                 continue
             if time.monotonic() >= beat_due:
-                beat_due = time.monotonic() + 1.0
+                beat_due = time.monotonic() + self.beat_s
                 self._beat()
             if self._welcomed.is_set():
                 self._tell_events()

@@ -61,7 +61,7 @@ RULES: Final[dict[str, str]] = {
     "L411": "return without a value in a function with a result, or the reverse [121]",
     "L412": "a local name hides a predefined variable [64]",
     "L413": "strings know + and comparisons only [150]",
-    "L414": "an operator is missing [152]",
+    "L414": "an operator or a `;` is missing [152]",
 }
 
 

@@ -169,10 +169,10 @@ class ExpressionLint:
         around = {side.kind for side in (previous, following) if side is not None}
         if token.op(*OPERATORS_OF_NUMBERS) and Kind.TEXT in around:
             self.findings.add("L413", token.where)
-        if previous is not None and self.operand(previous) and self.operand(token):
-            both = previous.kind is Kind.TEXT and token.kind is Kind.TEXT
-            if not both:
-                self.findings.add("L414", token.where, f"before `{token.text}`")
+        if previous is None or not self.operand(previous) or token.kind is Kind.OP:
+            return
+        if not previous.kind is token.kind is Kind.TEXT:
+            self.findings.add("L414", token.where, f"before `{token.text}`")
 
     @staticmethod
     def operand(token: Token) -> bool:
