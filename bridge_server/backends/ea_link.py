@@ -189,6 +189,7 @@ class EaLink:
 
     def _drop_sockets(self) -> None:
         self._sock.close(0)
+        self._bell.close()
         self._zap.stop()
         self._context.term()
         self._bell.close()

@@ -51,7 +51,7 @@ private:
 
 public:
    string key_file;  // the inputs: set them before Start
-   SDeskInputs inputs;
+   CDeskInputs inputs;
 
    CBridge(void);
    bool Start(void);
@@ -157,7 +157,11 @@ bool CBridge::StepLock(void) {
 
 bool CBridge::StepDesk(void) {
    string why = "";
-   if(m_pump.desk.Start(inputs, why)) return(true);
+   inputs.instance = m_pump.link.Instance();
+   if(m_pump.desk.Start(inputs, why)) {
+      if(StringLen(why) > 0) Print("Bridge: ", why);
+      return(true);
+   }
    m_pump.desk.Stop();
    Wait("nothing can be carried out: " + why);
    return(false);

@@ -22,7 +22,6 @@ private:
    CRow m_past[];  // news of the history, in order of their tickets
    CTold m_told;
    CEventBodies m_bodies;
-   COrigin m_origin;
    string m_queue[];
    bool m_primed;
    long m_book;
@@ -46,6 +45,8 @@ private:
    void Keep(void);
 
 public:
+   COrigin origin;
+
    CEvents(void) { Begin(); }
    void Begin(void);
    long Book(void) { return(m_book); }
@@ -63,6 +64,7 @@ void CEvents::Begin(void) {
    ArrayResize(m_past, 0);
    ArrayResize(m_queue, 0);
    m_told.Begin();
+   origin.Begin();
    m_primed = false;
    m_book = 0;
    m_money = "";
@@ -95,7 +97,8 @@ bool CEvents::ReadNow(void) {
 void CEvents::Prime(CJournal &journal) {
    m_told.Follow(TimeCurrent());
    if(!m_told.News(m_past, true)) return;
-   for(int i = 0; i < ArraySize(m_now); i++) m_origin.Mark(journal, m_now[i]);
+   origin.Learn(journal, true);
+   for(int i = 0; i < ArraySize(m_now); i++) origin.Mark(journal, m_now[i]);
    Keep();
    m_primed = true;
    m_book++;
@@ -121,6 +124,7 @@ bool CEvents::Scan(CJournal &journal, uint tick) {
       return(m_primed);
    }
    if(!m_told.News(m_past, false)) return(false);
+   origin.Learn(journal, false);
    int before = ArraySize(m_queue);
    Gone(journal, tick);
    Passed(journal);
@@ -178,7 +182,7 @@ bool CEvents::Ended(CJournal &journal, CRow &was, CRow &end, bool late) {
 }
 
 string CEvents::Why(CJournal &journal, CRow &end) {
-   return(end.Reason(m_origin.ClosedByUs(journal, end.ticket)));
+   return(end.Reason(origin.ClosedByUs(journal, end.ticket)));
 }
 
 //--- tell of the closed lots and follow the rest to its new ticket, through the history if need be
@@ -231,7 +235,7 @@ void CEvents::Passed(CJournal &journal) {
          continue;  // money moved: account_update tells
       CRow end;
       end.CopyFrom(m_past[i]);
-      m_origin.Mark(journal, end);
+      origin.Mark(journal, end);
       long held = end.volume;
       int next = Successor(m_now, end, -1);
       if(next >= 0) held += m_now[next].volume;
@@ -259,6 +263,7 @@ void CEvents::Fresh(CJournal &journal) {
       int at = Find(m_rows, m_now[i].ticket);
       if(at >= 0) {
          m_now[i].Inherit(m_rows[at]);
+         if(!origin.Complete() && StringLen(m_now[i].rid) == 0) origin.Mark(journal, m_now[i]);
          Compare(m_rows[at], m_now[i]);
          continue;
       }
@@ -267,7 +272,7 @@ void CEvents::Fresh(CJournal &journal) {
          m_now[i].deferred = true;
          continue;
       }
-      m_origin.Mark(journal, m_now[i]);
+      origin.Mark(journal, m_now[i]);
       if(m_now[i].IsMarket()) Push(m_bodies.Opened(m_now[i], false));
       else if(m_now[i].IsPending()) Push(m_bodies.Order("order_placed", m_now[i], ""));
    }

@@ -160,7 +160,7 @@ void CPump::Order(void) {
    bool answered = false;
    if(m_hop.word == "EXEC")
       answered = desk.Exec(m_hop.number, m_hop.part[2], m_hop.token, m_hop.body, link, word);
-   else answered = desk.Forward(m_hop.number, m_hop.token, m_hop.body, word, is_word, state);
+   else answered = desk.Forward(m_hop.token, m_hop.body, word, is_word, state);
    if(answered) Answer(is_word ? word.Json() : state);
    else link.Drop();
    Scan();
@@ -189,7 +189,7 @@ void CPump::Ask(void) {
    else {
       Scan();  // so that `book` is not older than the rows
       Facts();
-      if(!m_queries.Answer(m_hop, desk, json)) {
+      if(!m_queries.Answer(m_hop, desk, m_events.origin, json)) {
          link.Drop();
          return;
       }

@@ -27,9 +27,9 @@ private:
    bool Wanted(CRow &row, int magic, bool positions);
    void Trades(CJson &json, string name, long first, int magic);
    string Rows(CHop &hop);
-   string History(CHop &hop, CDesk &desk);
-   string Tag(CHop &hop, CDesk &desk);
-   void WriteClosed(CJson &json, int ticket, CDesk &desk);
+   string History(CHop &hop, CDesk &desk, COrigin &origin);
+   string Tag(CHop &hop, CDesk &desk, COrigin &origin);
+   void WriteClosed(CJson &json, int ticket, CDesk &desk, COrigin &origin);
    void Sort(long &keys[]);
 
 public:
@@ -43,7 +43,7 @@ public:
    CQueries(void);
    string Beat(CDesk &desk);
    string Account(void);
-   bool Answer(CHop &hop, CDesk &desk, string &json);
+   bool Answer(CHop &hop, CDesk &desk, COrigin &origin, string &json);
 };
 
 CQueries::CQueries(void) {
@@ -57,12 +57,12 @@ CQueries::CQueries(void) {
 }
 
 //--- false: not a query
-bool CQueries::Answer(CHop &hop, CDesk &desk, string &json) {
+bool CQueries::Answer(CHop &hop, CDesk &desk, COrigin &origin, string &json) {
    if(hop.word == "ACCOUNT") json = Account();
    else if(hop.word == "HEALTH") json = Beat(desk);
    else if(hop.word == "POSITIONS" || hop.word == "ORDERS") json = Rows(hop);
-   else if(hop.word == "HISTORY") json = History(hop, desk);
-   else if(hop.word == "TAG") json = Tag(hop, desk);
+   else if(hop.word == "HISTORY") json = History(hop, desk, origin);
+   else if(hop.word == "TAG") json = Tag(hop, desk, origin);
    else return(m_quotes.Answer(hop, json));
    return(true);
 }
@@ -83,7 +83,7 @@ string CQueries::Beat(CDesk &desk) {
    json.Number("leverage", AccountLeverage());
    json.Flag("connected", IsConnected());
    json.Flag("trade_allowed", IsExpertEnabled() && (IsTradeAllowed() || IsTradeContextBusy()));
-   json.Flag("busy", desk.Busy());
+   json.Flag("busy", IsTradeContextBusy());
    json.Text("state", desk.room.state.LevelText());
    json.Text("cause", desk.room.state.Cause());
    json.OpenArray("kids");
@@ -182,19 +182,18 @@ void CQueries::Sort(long &keys[]) {
       }
 }
 
-void CQueries::WriteClosed(CJson &json, int ticket, CDesk &desk) {
+void CQueries::WriteClosed(CJson &json, int ticket, CDesk &desk, COrigin &origin) {
    if(!OrderSelect(ticket, SELECT_BY_TICKET, MODE_HISTORY) || OrderCloseTime() == 0) {
       m_failed = true;
       return;
    }
    CRow row;
    if(!row.Take()) m_failed = true;
-   COrigin origin;
    row.WriteClosed(json, origin.ClosedByUs(desk.room.journal, row.ticket));
 }
 
 //--- closed between two market times (ms, the ends included; 0 as the second: no end)
-string CQueries::History(CHop &hop, CDesk &desk) {
+string CQueries::History(CHop &hop, CDesk &desk, COrigin &origin) {
    long from = 0, to = 0, first = 0;
    if(!hop.Number(2, from) || !hop.Number(3, to) || !hop.Number(4, first))
       return(QueryError("BODY"));
@@ -217,7 +216,7 @@ string CQueries::History(CHop &hop, CDesk &desk) {
    int written = 0;
    for(long k = first; k < count && written < QUERY_ROWS_MAX && json.Size() <= QUERY_CHARS_MAX;
        k++) {
-      WriteClosed(json, (int)(keys[(int)k] & INT_MAX), desk);
+      WriteClosed(json, (int)(keys[(int)k] & INT_MAX), desk, origin);
       written++;
    }
    json.Close();
@@ -231,7 +230,7 @@ string CQueries::History(CHop &hop, CDesk &desk) {
 }
 
 //--- everything that carries one magic: the evidence for or against an order of ours
-string CQueries::Tag(CHop &hop, CDesk &desk) {
+string CQueries::Tag(CHop &hop, CDesk &desk, COrigin &origin) {
    long magic = 0;
    if(!hop.Number(2, magic) || magic < 1 || magic > INT_MAX) return(QueryError("BODY"));
    m_failed = false;
@@ -243,7 +242,7 @@ string CQueries::Tag(CHop &hop, CDesk &desk) {
    for(int i = 0; i < OrdersHistoryTotal(); i++) {
       if(!Select(i, MODE_HISTORY) || OrderMagicNumber() != magic) continue;
       if(json.Size() > QUERY_CHARS_MAX) m_failed = true;
-      else WriteClosed(json, OrderTicket(), desk);
+      else WriteClosed(json, OrderTicket(), desk, origin);
    }
    json.Close();
    json.Number("book", book);
