@@ -228,6 +228,7 @@ class Attesting:
     def _ask_bare(self, executor: Attestor, about: ExecutorState, mono_ms: int) -> None:
         if mono_ms < self._next_bare_ms:
             return
+        self._next_bare_ms = mono_ms + _SPACING_MS
         for rid, asking in list(self._bare.items()):
             if asking.under_way or mono_ms < asking.due_ms:
                 continue
@@ -239,7 +240,6 @@ class Attesting:
                 asking.again(mono_ms, slower=True)
                 continue
             asking.under_way = True
-            self._next_bare_ms = mono_ms + _SPACING_MS
             executor.ask(Inquiry(wanted=wanted_of(self._c, row)))
             return
 
