@@ -161,4 +161,4 @@ def test_never_are_two_adopted_at_once_and_memory_is_bounded(steps: list[tuple[i
             assert now - last_spoke[before] >= STALE
         if heard.ours:
             last_spoke[instance] = now
-    assert len(sessions._routes) <= 64  # noqa: SLF001  the bound itself
+    assert len(sessions._routes) <= 64

@@ -246,11 +246,7 @@ def test_generated_tags_comments_and_child_rids_are_those_of_python(core: Core) 
         ticket = maker.number(2**31 - 1, 1)
         tag = make_tag(acct, rid)
         comment = maker.text("ab c._", 0, 64)
-        calls += [
-            ("tag", acct, rid),
-            ("child", rid, str(ticket)),
-            ("comment", tag.comment, comment),
-        ]
+        calls += [("tag", acct, rid), ("child", rid, str(ticket)), ("comment", tag.comment, comment)]
         wanted += [
             [str(int(tag.mt4_magic != 0)), str(tag.mt4_magic), tag.comment],
             ["1", child_rid(rid, ticket)],
@@ -300,7 +296,7 @@ def test_nothing_that_a_reader_would_refuse_is_signed(core: Core, index: int, va
 def test_json_is_ascii_and_reads_back(core: Core) -> None:
     maker = Maker(15)
     texts = ["", 'a"b\\c', "\u00e9\u4e2d", "line\nfeed\ttab\x01", "\U0001f600"]
-    texts += [maker.text(' aZ"\\\u00ff\u20ac\x1f', 0, 60) for _ in range(50)]
+    texts += [maker.text(" aZ\"\\\u00ff\u20ac\x1f", 0, 60) for _ in range(50)]
     answers = _run(core, [("json_quote", text.encode("utf-16-be").hex()) for text in texts])
     for text, (same, raw) in zip(texts, answers, strict=True):
         assert same == "1" and raw.isascii()

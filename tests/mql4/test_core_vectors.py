@@ -36,7 +36,9 @@ def core(tmp_path: Path) -> Core:
 
 def test_the_macs_of_the_vectors_are_the_advisors(core: Core) -> None:
     cases = _read("macs")
-    calls = [("mac", c["key"], c["purpose"], c["head"] or "-", c["body"] or "-") for c in cases]
+    calls = [
+        ("mac", c["key"], c["purpose"], c["head"] or "-", c["body"] or "-") for c in cases
+    ]
     assert core.run(calls) == [["1", c["mac"]] for c in cases]
 
 

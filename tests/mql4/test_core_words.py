@@ -46,10 +46,7 @@ def test_the_grammars_bounds_are_those_of_its_regular_expressions() -> None:
     for name, pattern in most.items():
         found = re.search(pattern, source)
         assert found is not None and int(found[1]) == defines[name], name
-    tails = {
-        "WORD_CHARS_MAX": r'_WORD = .*\{0,(\d+)\}"',
-        "NATURAL_CHARS_MAX": r"_NAT .*\{0,(\d+)\}",
-    }
+    tails = {"WORD_CHARS_MAX": r'_WORD = .*\{0,(\d+)\}"', "NATURAL_CHARS_MAX": r"_NAT .*\{0,(\d+)\}"}
     for name, pattern in tails.items():
         found = re.search(pattern, source)
         assert found is not None and int(found[1]) + 1 == defines[name], name
@@ -83,6 +80,4 @@ def test_headers_are_ascii_with_short_lines_and_a_title() -> None:
         lines = text.decode("ascii").split("\n")
         assert len(lines) <= 401, path.name
         assert max(len(line) for line in lines) <= 100, path.name
-        assert "\t" not in text.decode("ascii") and lines[1].startswith(f"//| {path.name}"), (
-            path.name
-        )
+        assert "\t" not in text.decode("ascii") and lines[1].startswith(f"//| {path.name}"), path.name

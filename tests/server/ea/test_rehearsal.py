@@ -42,13 +42,13 @@ def test_an_order_fills_on_paper_at_the_terminals_price_and_the_ea_is_asked_for_
 ) -> None:
     asked: list[str] = []
     server, client = _ready(rehearsal)
-    original = rehearsal.ea._body  # noqa: SLF001  every question that reaches the EA
+    original = rehearsal.ea._body
 
     def listen(ask: object, number: int) -> object:
         asked.append(ask.word)  # type: ignore[attr-defined]
         return original(ask, number)  # type: ignore[arg-type]
 
-    rehearsal.ea._body = listen  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    rehearsal.ea._body = listen  # type: ignore[method-assign, assignment]
     hello = client.hello()
     assert (hello.attests, hello.mode, hello.account.kind) == (False, "paper", "paper")
     view = client.open().order()
