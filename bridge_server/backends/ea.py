@@ -298,6 +298,10 @@ class EaBackend:
 
     # --- the side door -----------------------------------------------------------------------
 
+    def self_test(self) -> bool:
+        """Return whether an unknown key is refused on the EA's port."""
+        return self.link.self_test()
+
     def about(self) -> ExecutorState:
         """Return how the EA stands."""
         return self._side.about()

@@ -48,7 +48,7 @@ def test_an_order_fills_on_paper_at_the_terminals_price_and_the_ea_is_asked_for_
         asked.append(ask.word)  # type: ignore[attr-defined]
         return original(ask, number)  # type: ignore[arg-type]
 
-    rehearsal.ea._body = listen  # type: ignore[method-assign, assignment]
+    rehearsal.ea._body = listen  # type: ignore[method-assign]
     hello = client.hello()
     assert (hello.attests, hello.mode, hello.account.kind) == (False, "paper", "paper")
     view = client.open().order()
