@@ -308,6 +308,9 @@ class Answers:
                 code=ReasonCode.NOT_SEEN,
             )
             return StatusReply(order=unseen)
+        self._orders.hooks.on_bare(
+            row
+        )  # asked about: the executor's word is worth another question
         return StatusReply(order=order_status_view(row))
 
     def _journal(self, body: Request) -> Answer:
