@@ -123,8 +123,12 @@ class Answers:
         return StateReply(
             time=self._c.clock.wall_ms(),
             state=self._c.guard.causes.state(),
-            terminal_ms=f"{self._c.worker.terminal_ms():.3f}",
+            terminal_ms=self._terminal_ms(),
         )
+
+    def _terminal_ms(self) -> str:
+        told = self._c.hop.about().ms if self._c.hop is not None else ""
+        return told or f"{self._c.worker.terminal_ms():.3f}"
 
     def state_reply(self) -> StateReply:
         """Return the trading state with its causes."""

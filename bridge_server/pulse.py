@@ -94,7 +94,7 @@ class Pulse:
         self._c.guard.condition(Cause.BROKER_LINK, now_ms, present=not up, reason=reason)
 
     def _self_test(self) -> None:
-        if self._c.transport.self_test():
+        if self._c.transport.self_test() and (self._c.hop is None or self._c.hop.self_test()):
             self._sockets_why = ""
             return
         self._sockets_why = "the self-test failed: strangers may get in, or nobody can"

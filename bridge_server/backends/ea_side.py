@@ -120,7 +120,8 @@ class EaSide:
     def _told(self, inquiry: Inquiry, reply: Reply) -> None:
         verdict = self._verdict(inquiry, reply)
         wanted, beat = inquiry.wanted, self._link.status.beat
-        if isinstance(verdict, NotSeen) and beat is not None and wanted.kid in beat.kids:
+        known = beat is not None and wanted.kid in beat.kids
+        if isinstance(verdict, NotSeen) and known and inquiry.bury:
             self._link.query(
                 "TOMBSTONE", wanted.rid, wanted.kid, then=lambda late: self._buried(inquiry, late)
             )
@@ -233,7 +234,7 @@ def about(link: EaLink, mono_ms: int) -> ExecutorState:
     shown = ExecutorState(
         alive=alive, instance=status.instance, since_ms=status.since_ms, ms=link.took_ms,
         wrong_account=status.wrong_account, clock_ms=status.clock_ms,
-        counters=tuple(sorted(link.counters.items())),
+        counters=(*sorted(link.counters.items()), ("ea_refused_keys", link.refused_keys)),
     )  # fmt: skip
     if beat is None:
         return shown

@@ -16,7 +16,7 @@ from tests.support.builders import row
 from tests.support.running import Account, make_account
 
 _IDS = [
-    "python", "libzmq", "config", "bind", "keys", "limits", "time", "disk", "journal", "record",
+    "python", "libzmq", "config", "bind", "keys", "ea", "limits", "time", "disk", "journal", "record",
     "halted",
 ]  # fmt: skip
 
