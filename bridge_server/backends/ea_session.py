@@ -1,4 +1,4 @@
-"""Which EA is the one: instances, liveness, identity (protocol.md 14.1).
+"""Which EA is the one: instances, liveness, identity (protocol.md 14.3).
 
 One instance at a time. A newer one is adopted only when the older has said BYE or has been silent
 for EA_STALE_MS; two that speak at the same time are EA_TWICE. No socket and no clock here.

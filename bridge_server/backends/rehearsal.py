@@ -2,7 +2,7 @@
 
 `mode = "paper"` on the `ea` backend. The link cannot send what trades (`HopSpec.trading`), the
 keys are paper keys, and the EA holds none that could verify an order: no trade call is made by
-anybody (protocol.md 14.8).
+anybody (protocol.md 14.6).
 """
 
 from __future__ import annotations
@@ -276,6 +276,10 @@ class Rehearsal:
         return structs.replace(
             shot, connected=shot.connected and self._linked(), note=f"rehearsal; {shot.note}"
         )
+
+    def self_test(self) -> bool:
+        """Return whether an unknown key is refused on the EA's port."""
+        return self.link.self_test()
 
     def about(self) -> ExecutorState:
         """Return how the EA stands."""

@@ -216,7 +216,7 @@ def _state(body: Request, at: Conditions) -> Refusal | None:
 
 
 # What lowers the state while the terminal is away; said by its own name as long as it is.
-_AWAY: Final = frozenset({Cause.BROKER_LINK, Cause.EA_STALE})
+_AWAY: Final = frozenset({Cause.BROKER_LINK, Cause.EA_STALE, Cause.RECOVERING})
 
 
 def _held(ticket: int, snapshot: Snapshot | None) -> Position | Pending | None:
