@@ -168,14 +168,16 @@ class Terminal:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        _error: BaseException | None,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
         _at: TracebackType | None,
     ) -> None:
-        if kind is None:
+        if error is None:
             self.stop()
-        else:
-            self.kill()
+            return
+        self.kill()
+        error.add_note(f"the terminal said last: {self.prints[-10:]}")
+        error.add_note(f"violations {self.violations}, criticals {self.criticals}")
 
     # --- talk --------------------------------------------------------------------------------
 
@@ -246,7 +248,8 @@ class Terminal:
                 str(book.next_ticket),
             )
         )
-        self._send(("balance", repr(float(book.balances.get(self.terms.account, 0)))))
+        for account, balance in book.balances.items():
+            self._send(("balance", str(account), repr(float(balance))))
         if self.terms.account not in book.balances:
             self._send(("deposit", repr(float(self.terms.balance))))
         for symbol in self.terms.symbols:

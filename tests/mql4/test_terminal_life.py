@@ -95,8 +95,22 @@ def test_another_account_shows_another_book(desk: Desk) -> None:
     assert desk.terminal.prints[-2:] == ["bye 6", "ready 999 Other-Real EURUSD"]
     assert desk.do("totals").value == "0/0"
     assert desk.terminal.command("orders")["balance"] == 500
-    desk.terminal.command("account", 12345678, "Broker-Demo", "demo", 10_000)
+    desk.terminal.command("manual_open", "EURUSD", "SELL", "0.1")
+    desk.terminal.command("account", 12345678, "Broker-Demo", "demo", 4)
     assert desk.do("totals").value == "1/1"
+    assert desk.terminal.command("orders")["balance"] == 10_000
+
+
+def test_the_account_and_its_money_survive_a_death(desk: Desk) -> None:
+    desk.terminal.command("account", 999, "Other-Real", "real", 500)
+    ticket = desk.terminal.command("manual_open", "EURUSD", "SELL", "0.01")["ticket"]
+    desk.terminal.command("manual_close", ticket)
+    before = desk.terminal.command("orders")
+    desk.terminal.kill()
+    desk.terminal.start()
+    assert desk.terminal.prints[-1].startswith("ready 999 Other-Real")
+    assert desk.terminal.command("orders") == before
+    assert before["balance"] == pytest.approx(499.88)
 
 
 def test_the_timer_keeps_its_granularity(desk: Desk) -> None:
