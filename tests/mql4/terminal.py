@@ -218,11 +218,15 @@ class Terminal:
     def wait_for(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
         """Wait until something holds, looking again at each event of the terminal."""
         until = time.monotonic() + seconds
-        with self._changed:
-            while not holds():
-                left = until - time.monotonic()
-                assert left > 0, f"it never came true; the last prints: {self.prints[-5:]}"
-                self._changed.wait(min(left, 0.05))
+        while True:
+            seen = len(self.events)
+            # Outside the lock: it may run commands, whose replies the reader has to take in.
+            if holds():
+                return
+            assert time.monotonic() < until, f"it never came true; last said {self.prints[-5:]}"
+            with self._changed:
+                if len(self.events) == seen:
+                    self._changed.wait(0.05)
 
     # --- within ------------------------------------------------------------------------------
 

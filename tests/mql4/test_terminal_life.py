@@ -131,6 +131,20 @@ def test_a_quote_of_the_charts_symbol_is_a_tick(desk: Desk) -> None:
     assert int(desk.do("counts").value.split("/")[0]) == before + 3
 
 
+def test_a_predicate_may_run_commands_while_the_program_talks(desk: Desk) -> None:
+    # The reader must not wait for the waiter, which waits for the reader's reply.
+    before = len(desk.terminal.prints)
+    for _ in range(50):
+        desk.terminal.command("manual_open", "EURUSD", "BUY", "0.01")
+    start = desk.begin("totals")
+    desk.terminal.wait_for(
+        lambda: (
+            len(desk.terminal.orders()) == 50
+            and any(line.startswith(start) for line in desk.terminal.prints[before:])
+        )
+    )
+
+
 def test_a_walk_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     paths = []
     for run in ("a", "b"):
@@ -241,6 +255,7 @@ def test_a_second_build_is_the_first_one() -> None:
 
 
 def test_a_terminal_runs_by_hand(tmp_path: Path) -> None:
+    build("programs/Desk.mq4", sanitize=False)
     made = subprocess.run(
         [sys.executable, "-m", "tests.mql4.terminal", str(tmp_path),
          "--source", "programs/Desk.mq4", "--walk", "50"],
