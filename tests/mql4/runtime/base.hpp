@@ -26,6 +26,7 @@ struct MqlCritical {
                                int line = __builtin_LINE());
 
 struct string;
+struct datetime;
 
 // terminal: a finding of the harness. It is reported, the run counts as failed, the program goes on.
 void mql_violation(const std::string &what);

@@ -152,6 +152,8 @@ string mql_show(const MqlArg &value) {
   return string(std::to_string(value.i));
 }
 
+string::string(const datetime &time) : string(mql_show(MqlArg(time))) {}
+
 string mql_show_all(std::initializer_list<MqlArg> values) {
   string out(std::u16string{});
   for (const MqlArg &value : values) out += mql_show(value);

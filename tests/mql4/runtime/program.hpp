@@ -38,12 +38,16 @@ struct MqlInput {
         variable = string(text);
         return true;
       } else if constexpr (std::is_same<T, bool>::value || std::is_same<T, double>::value) {
-        return mql_parse(text, variable);
+        T value{};
+        if (!mql_parse(text, value)) return false;
+        variable = value;
+        return true;
       } else {
         long number = 0;
-        if (!mql_parse(text, number)) return false;
+        if (!mql_parse(text, number) || static_cast<long>(static_cast<T>(number)) != number)
+          return false;
         variable = static_cast<T>(number);
-        return static_cast<long>(variable) == number;
+        return true;
       }
     });
   }

@@ -15,6 +15,7 @@ struct string {
   // program has to say (string)x. Written as the cast writes: 16 significant digits, true/false.
   template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value || std::is_enum<T>::value>>
   explicit string(T number);
+  explicit string(const datetime &time);
 
   std::string u8() const;  // lone surrogates become U+FFFD
   const char16_t *c16() const { return null ? nullptr : s.c_str(); }

@@ -14,6 +14,7 @@ namespace terminal {
 namespace {
 
 constexpr long HANDLER_MS = 300;     // longer, and the chart's other events are late
+constexpr long SLEEP_MS = 3'000;     // in one handler, to wait for the trade context
 constexpr long INIT_MS = 5'000;      // docs.mql4.com/runtime/running waits as long for data
 constexpr long DEINIT_MS = 2'500;    // docs.mql4.com/runtime/event_fire: then it is killed
 constexpr long HANG_S = 60;          // generous: sanitizers and busy machines
@@ -48,6 +49,8 @@ bool Program::guarded(const char *name, long longest_ms, const Handler &handler)
   if (ms > longest_ms)
     violation(std::string(name) + " was busy for " + std::to_string(ms) + " ms, more than " +
               std::to_string(longest_ms));
+  if (slept_us() > SLEEP_MS * 1000)
+    violation(std::string(name) + " slept " + std::to_string(slept_us() / 1000) + " ms");
   return alive;
 }
 
@@ -80,6 +83,7 @@ void Program::deinit(int reason) {
   const bool alive = guarded("OnDeinit", DEINIT_MS, [&] {
     if (hooks_.OnDeinit) hooks_.OnDeinit(reason);
   });
+  if (slept_us() / 1000 > DEINIT_MS) violation("OnDeinit slept longer than a terminal waits");
   running_ = false;
   period_us_ = 0;  // docs.mql4.com/eventfunctions/eventkilltimer: the timer goes with the program
   if (alive) check_leaks();

@@ -22,7 +22,8 @@ struct Stopwatch {
   long cpu_at_start = 0;
   long cpu_waiting = 0;
   long waited = 0;
-  bool in_broker = false;
+  long slept = 0;
+  bool excused = false;  // in a broker call or in Sleep
 };
 Stopwatch watch;
 
@@ -59,7 +60,7 @@ bool wait_until(long until_us, void *socket) {
   }
   watch.cpu_waiting += thread_cpu_us() - cpu;
   // Not longer than was asked for: a crowded machine is not the program's doing.
-  if (!watch.in_broker) watch.waited += std::min(real_us(), std::max(until_us, began)) - began;
+  if (!watch.excused) watch.waited += std::min(real_us(), std::max(until_us, began)) - began;
   return readable;
 }
 
@@ -75,14 +76,22 @@ void wait_for_event() {
 
 void wait_for_broker(long ms) {
   if (ms <= 0) return;
-  watch.in_broker = true;
+  watch.excused = true;
   wait_until(real_us() + ms * 1000, nullptr);
-  watch.in_broker = false;
+  watch.excused = false;
 }
 
-void wait_in_sleep(long ms) { wait_until(real_us() + ms * 1000, nullptr); }
+void wait_in_sleep(long ms) {
+  watch.slept += ms * 1000;
+  wait_for_broker(ms);
+}
 
-void start_stopwatch() { watch = Stopwatch{thread_cpu_us(), 0, 0, false}; }
+void start_stopwatch() {
+  watch = Stopwatch{};
+  watch.cpu_at_start = thread_cpu_us();
+}
+
+long slept_us() { return watch.slept; }
 
 long stopwatch_us() {
   return thread_cpu_us() - watch.cpu_at_start - watch.cpu_waiting + watch.waited;

@@ -20,8 +20,9 @@ bool work_is_waiting();
 // The machine's monotonic time, us, untouched by `advance`: waits are real.
 long real_us();
 
-// Handler time, us, that was not spent in broker calls since the handler began: CPU and waiting.
+// Handler time, us, since the handler began: CPU and waiting, without broker calls and Sleep.
 void start_stopwatch();
 long stopwatch_us();
+long slept_us();  // what the handler spent in Sleep
 
 }  // namespace terminal

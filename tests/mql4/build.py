@@ -1,0 +1,160 @@
+"""From an MQL4 main file to a terminal with that program in it, cached by content.
+
+`build` translates the source, compiles it with every warning as an error, and links it with the
+run-time, the built-ins and the terminal, which are compiled once for each variant. Everything lies
+under build/ea (git-ignored) in folders named by a hash of what went in, so that a second call, or
+another test process, finds it done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from tests.mql4.check import include_dirs, show
+from tests.mql4.diagnostics import Message, compile_unit
+from tests.mql4.toolchain import HARNESS, MISSING, SANITIZE, compiler, zmq_header
+from tests.mql4.translator.translate import translate
+
+__all__ = ["ROOT", "BuildError", "build", "missing"]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CACHE: Final = ROOT / "build" / "ea"
+PARTS: Final = ("runtime", "builtins", "terminal")
+_FIXED: Final = ("-std=c++17", "-fsigned-char", "-Wall", "-Wextra", "-Werror", "-Wshadow")
+_PLAIN: Final = ("-O1", "-g1")
+# What runs the program's own memory accesses; the terminal around it is the same in both variants.
+_WATCHED: Final = ("runtime", "builtins")
+_SANITIZED: Final = ("-O1", *SANITIZE)
+_JOBS: Final = 2
+_TIMEOUT_S: Final = 600
+
+
+class BuildError(Exception):
+    """The program does not build: one message a line, each with its .mq4 line."""
+
+
+def missing() -> str:
+    """What has to be installed before anything can be built; "" if nothing."""
+    return "" if compiler() is not None and zmq_header() else MISSING
+
+
+def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] = ()) -> Path:
+    """Return the executable of a program in its terminal.
+
+    Args:
+        source: the main file; a relative path is looked up in mql4/ first, then in tests/mql4.
+        sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer.
+        include: folders where `#include <...>` is looked up before mql4/Include.
+
+    Raises:
+        BuildError: the source has findings, or something needed is not installed.
+        OSError: the source cannot be read.
+    """
+    if missing():
+        raise BuildError(missing())
+    path = _resolve(Path(source))
+    made = translate(path, include_dirs(path, include))
+    if made.findings:
+        found = [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
+        raise BuildError("\n".join(show(each) for each in found))
+    options = _SANITIZED if sanitize else _PLAIN
+    with _only_one():
+        parts = _fixed_parts(options)
+        folder = CACHE / f"program-{_digest(made.unit(), *(part.name for part in parts))}"
+        program = folder / "terminal"
+        if not program.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _compile_program(made.unit(), folder, options)
+            _link(folder / "unit.o", parts, program, options)
+    return program
+
+
+def _resolve(source: Path) -> Path:
+    for root in (ROOT / "mql4", HARNESS, Path.cwd()):
+        if (root / source).is_file():
+            return root / source
+    return source
+
+
+def _compile_program(unit: str, folder: Path, options: Sequence[str]) -> None:
+    # -O1 and not -O0: the compiler's flow analysis is part of the check.
+    messages = compile_unit(unit, folder, ("-fsigned-char", *options), _TIMEOUT_S)
+    if messages:
+        raise BuildError("\n".join(show(each) for each in messages))
+
+
+def _link(unit: Path, parts: Sequence[Path], program: Path, options: Sequence[str]) -> None:
+    fresh = program.with_name(f"terminal.{os.getpid()}")
+    _run([*_tool(), *options, "-o", fresh, unit, *parts, "-lzmq", "-pthread"])
+    fresh.replace(program)
+
+
+def _fixed_parts(options: Sequence[str]) -> list[Path]:
+    """Compile what changed of the run-time, the built-ins and the terminal; return the objects."""
+    folder = CACHE / "parts"
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = [path for part in PARTS for path in sorted((HARNESS / part).glob("*.cpp"))]
+
+    def one(path: Path) -> Path:
+        chosen = options if path.parent.name in _WATCHED else _PLAIN
+        key = _digest(path.read_text("utf-8"), _headers(), _version(), *chosen)
+        to = folder / f"{path.parent.name}-{path.stem}-{key}.o"
+        if not to.exists():
+            fresh = to.with_suffix(f".{os.getpid()}")
+            _run([*_tool(), *_FIXED, *chosen, f"-I{HARNESS}", "-c", path, "-o", fresh])
+            fresh.replace(to)
+        return to
+
+    with ThreadPoolExecutor(_JOBS) as pool:
+        return list(pool.map(one, sources))
+
+
+@cache
+def _headers() -> str:
+    paths = sorted(path for part in PARTS for path in (HARNESS / part).glob("*.hpp"))
+    return "".join(f"{path.name}\0{path.read_text('utf-8')}\0" for path in paths)
+
+
+@cache
+def _version() -> str:
+    made = subprocess.run([*_tool(), "--version"], capture_output=True, text=True, check=True)
+    return made.stdout
+
+
+def _tool() -> list[str]:
+    command = compiler()
+    if command is None:
+        raise BuildError(MISSING)
+    return ["nice", command]
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    made = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    if made.returncode:
+        raise BuildError(made.stderr[-4000:])
+
+
+def _digest(*texts: str) -> str:
+    whole = hashlib.sha256()
+    for text in texts:
+        whole.update(text.encode() + b"\0")
+    return whole.hexdigest()[:16]
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    import fcntl  # not on every platform; where it is not, nothing is built
+
+    # Several test processes want the same program at the same moment: one makes it.
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
