@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -117,10 +116,9 @@ def test_a_state_that_cannot_be_kept_is_no_start(core: Core) -> None:
 
 
 def test_each_heartbeat_exceeds_the_last_of_its_key(core: Core) -> None:
-    calls = [FIRST, *(("s_beat", kid, str(n), "0") for kid, n in
-                      (("aa", 5), ("aa", 5), ("aa", 4), ("bb", 1), ("aa", 6), ("bb", 0)))]  # fmt: skip
+    beats = (("aa", 5), ("aa", 5), ("aa", 4), ("bb", 1), ("aa", 6), ("bb", 0))
+    calls = [FIRST, *(("s_beat", kid, str(n), "0") for kid, n in beats)]
     assert [a[0] for a in core.run(calls)[1:]] == ["1", "0", "0", "1", "1", "0"]
-    shutil.copy(core.files / NAME, core.files / "kept")
     assert core.run([AGAIN, ("s_beat", "aa", "5", "0"), ("s_beat", "bb", "9", "0")])[1:] == [
         ["0"], ["1"],
     ]  # fmt: skip
