@@ -235,3 +235,29 @@ def test_the_command_needs_nothing_but_python(tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, f"{path}: no findings\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "meaning"),
+    [
+        ('c.Say("x");', "a `const string &` parameter takes a variable, no literal or temporary"),
+        ("s = s + 5;", "string + int: write (string)x"),
+        ("b = a;", "SText holds a string or a dynamic array: it is not copied"),
+        ("x = r.d % y;", "double % ...: the operands do not fit"),
+        ("x = y / s;", "int / ...: the operands do not fit"),
+    ],
+)
+def test_a_rule_that_the_compiler_finds_is_said_in_words_of_mql4(
+    body: str, meaning: str, tmp_path: Path
+) -> None:
+    needs_compiler()
+    path = tmp_path / "Mine.mq4"
+    path.write_text(
+        "#property strict\nstruct SText { string s; };\n"
+        "class C { public: void Say(const string &s) { Print(s); } };\n"
+        'void OnTick() { C c; SText a, b; string s = ""; int x, y = 2; SReal r; double d = r.d;\n'
+        f"{body}\n}}\nstruct SReal {{ double d; SReal() {{ d = 1; }} }};\n",
+        "utf-8",
+    )
+    texts = [message.text for message in check.check(path, (), lint_only=False)]
+    assert meaning in texts, texts
