@@ -306,6 +306,11 @@ class Hop:
         """What the EA says of itself now."""
         return self.ask("HEALTH")
 
+    def past_boot(self) -> None:
+        """Wait until an order signed now is younger than the EA's boot fence (protocol.md 14)."""
+        started = self.beat()["started"]
+        wait_for(lambda: time.time_ns() // 1_000_000 > started + 1_050, "the clock stands")
+
 
 @contextmanager
 def attached(

@@ -24,6 +24,7 @@ def hand(terminal: Terminal, *words: str | float) -> int:
 
 def carried_out(hop: Hop, op: Op, body: Any, status: str) -> tuple[dict[str, Any], str]:
     """The EA's word about one order of ours, and its rid."""
+    hop.past_boot()
     frames = hop.keys.sign(op, body)
     token = parse_request(frames.token)
     assert token is not None
@@ -94,8 +95,6 @@ def test_a_partial_close_is_followed_to_the_rest(tmp_path: Path) -> None:
 def test_what_happens_between_two_looks_is_still_told(tmp_path: Path) -> None:
     with attached(tmp_path) as (terminal, hop):
         hop.expect("BEAT")
-        terminal.command("fail", "OrderSend", "ok")  # a word that changes nothing
-        terminal.command("busy", 0)
         first = hand(terminal, "EURUSD", "BUY", "0.50")
         terminal.command("manual_close", first, "0.20")
         rest = terminal.orders()[0]["ticket"]
@@ -178,6 +177,7 @@ def test_a_flatten_closes_as_ours(tmp_path: Path) -> None:
         flatten = Flatten(
             client_order_id="f-1", client="atlas", scope="ALL", symbol="", reason="the end"
         )
+        hop.past_boot()
         word = hop.ask("EXEC", ticket, frames=hop.keys.sign(Op.FLATTEN, flatten))
         assert word["status"] == "FILLED"
         assert hop.event("position_closed", ticket=ticket).reason == "OURS"
