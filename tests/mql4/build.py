@@ -20,6 +20,7 @@ from typing import Final
 
 from tests.mql4.check import include_dirs, show
 from tests.mql4.diagnostics import Message, compile_unit
+from tests.mql4.libraries import import_findings
 from tests.mql4.toolchain import HARNESS, MISSING, SANITIZE, compiler, zmq_header
 from tests.mql4.translator.translate import translate
 
@@ -65,6 +66,8 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     if made.findings:
         found = [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
         raise BuildError("\n".join(show(each) for each in found))
+    if found := import_findings(made.unit()):
+        raise BuildError("\n".join(show(each) for each in found))
     options = _SANITIZED if sanitize else _PLAIN
     with _only_one():
         parts = _fixed_parts(options)
@@ -95,6 +98,7 @@ def _link(unit: Path, parts: Sequence[Path], program: Path, options: Sequence[st
     fresh = program.with_name(f"terminal.{os.getpid()}")
     _run([*_tool(), *options, "-o", fresh, unit, *parts, "-lzmq", "-pthread"])
     fresh.replace(program)
+    unit.unlink()  # large, and linked
 
 
 def _fixed_parts(options: Sequence[str]) -> list[Path]:
