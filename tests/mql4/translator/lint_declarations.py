@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.mql4.translator.builtins import Builtins
 from tests.mql4.translator.findings import Findings
+from tests.mql4.translator.reference import FUNCTIONS
 from tests.mql4.translator.shapes import Shapes
 from tests.mql4.translator.tokens import Kind, Token, Where
 from tests.mql4.translator.tree import Declarator, Function, Param, Record, Return, Variables
@@ -73,7 +74,7 @@ class DeclarationLint:
 
     def free(self, function: Function) -> None:
         """Functions of the global scope: built-in names and handlers."""
-        if function.name in self.builtins.functions:
+        if function.name in self.builtins.functions | FUNCTIONS:
             self.findings.add("L321", function.where, function.name)
         form = HANDLERS.get(function.name)
         if form is None or function.type is None:
