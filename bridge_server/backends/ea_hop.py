@@ -1,4 +1,4 @@
-"""The link between server and EA: heads and bodies, text <-> parts (protocol.md 14.2 to 14.4).
+"""The link between server and EA: heads and bodies, text <-> parts (protocol.md 14.2).
 
 Pure: no socket, no clock. A head is ASCII with its parts between colons; what an EA says besides
 is one JSON object, read into a struct that ignores fields it does not know.

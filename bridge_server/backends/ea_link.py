@@ -76,6 +76,7 @@ class Call:
         self.frames = frames
         self.patience_ms = patience_ms
         self.executes = False
+        self.busy = False
         self.then: Callable[[Reply], None] | None = None
         self.instance = ""
         self.begun_ns = 0
@@ -110,7 +111,6 @@ class EaLink:
         self.on_adopted: Callable[[EaStatus], None] = _ignore_status
         self.on_twice: Callable[[str], None] = _ignore_text
         self.took_ms = ""
-        self._bell = Bell()
         self._asked: deque[Call] = deque()
         self._calls: dict[int, Call] = {}
         self._number = 0
@@ -141,6 +141,7 @@ class EaLink:
         Raises:
             ConfigError: the port is in use, or an unknown key is not refused.
         """
+        self._bell = Bell()
         self._context = zmq.Context()
         self._zap = ZapResponder(self._context, {EA_DOMAIN: frozenset({self._spec.ea_public})})
         self._zap.start()
@@ -182,14 +183,16 @@ class EaLink:
     def close(self) -> None:
         """End the thread; every open call ends as silence."""
         self._stopping.set()
-        self._bell.ring()
         if self._thread.ident is not None:
+            self._bell.ring()
             self._thread.join()
 
     def _drop_sockets(self) -> None:
         self._sock.close(0)
+        self._bell.close()
         self._zap.stop()
         self._context.term()
+        self._bell.close()
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -269,6 +272,7 @@ class EaLink:
             self._first.set()
             self.on_adopted(self.status)
         elif heard.ours:
+            self._after_busy(mono)
             self.on_message(message, self.status)
 
     def _bye(self, instance: str) -> None:
@@ -292,12 +296,21 @@ class EaLink:
             self.sessions.busy(mono)
             call = self._calls.get(message.number)
             if call is not None:
+                call.busy = True
                 call.due_mono = mono + limits.EA_BUSY_MS_MAX
         elif message.verb == "ANSWER":
             self.sessions.idle()
             self._answer(message)
         else:
             self.on_message(message, self.status)
+
+    def _after_busy(self, mono_ms: int) -> None:
+        # The EA has one thread: a beat after BUSY means that the call is over, and its answer
+        # came before the beat or will not come.
+        for call in self._calls.values():
+            if call.busy:
+                call.busy = False
+                call.due_mono = min(call.due_mono, mono_ms + limits.EA_BEAT_PERIOD_MS)
 
     def _answer(self, message: FromEa) -> None:
         call = self._calls.pop(message.number, None)

@@ -1,4 +1,4 @@
-"""The account read through the hop: pages put together to one picture (protocol.md 14.3).
+"""The account read through the hop: pages put together to one picture (protocol.md 14.2).
 
 Owned by the worker's thread. An answer that does not come leaves the last picture as it was.
 """

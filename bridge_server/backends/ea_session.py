@@ -1,4 +1,4 @@
-"""Which EA is the one: instances, liveness, identity (protocol.md 14.1).
+"""Which EA is the one: instances, liveness, identity (protocol.md 14.3).
 
 One instance at a time. A newer one is adopted only when the older has said BYE or has been silent
 for EA_STALE_MS; two that speak at the same time are EA_TWICE. No socket and no clock here.
@@ -48,9 +48,13 @@ class EaStatus(Struct, frozen=True, kw_only=True):
 
     def alive(self, mono_ms: int) -> bool:
         """Return whether it is there: heard lately, or in a broker call that it announced."""
+        return self.speaks(mono_ms) or (not self.gone and mono_ms < self.busy_mono)
+
+    def speaks(self, mono_ms: int) -> bool:
+        """Return whether it was heard lately: only one that does not may be replaced."""
         if self.beat is None or self.gone:
             return False
-        return mono_ms - self.heard_mono < limits.EA_STALE_MS or mono_ms < self.busy_mono
+        return mono_ms - self.heard_mono < limits.EA_STALE_MS
 
 
 class Heard(Struct, frozen=True):
@@ -89,7 +93,7 @@ class Sessions:
             return Heard(twice=self._twice_old(beat.instance, mono_ms))
         self._first_heard.setdefault(beat.instance, mono_ms)
         self._last_heard[beat.instance] = mono_ms
-        if now.alive(mono_ms):
+        if now.speaks(mono_ms):
             return Heard()
         self._adopt(route, beat, wall_ms, mono_ms)
         return Heard(ours=True, welcome=True, adopted=True)

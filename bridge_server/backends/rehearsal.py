@@ -2,7 +2,7 @@
 
 `mode = "paper"` on the `ea` backend. The link cannot send what trades (`HopSpec.trading`), the
 keys are paper keys, and the EA holds none that could verify an order: no trade call is made by
-anybody (protocol.md 14.8).
+anybody (protocol.md 14.6).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ Ticket = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Word(Struct, frozen=True, kw_only=True):
-    """What an EA answers about a request (protocol.md 14.4). Decimals are text.
+    """What an EA answers about a request (protocol.md 14.2). Decimals are text.
 
     `record` is the signed part, `mac` its MAC; the other fields are the EA's, unsigned.
     """
