@@ -114,7 +114,7 @@ def test_a_key_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
 
 def test_algo_trading_that_is_off_is_waited_for_and_said_once(tmp_path: Path) -> None:
     with attached(tmp_path, up=False) as (terminal, hop):
-        terminal.command("flag", "expert", 0)
+        terminal.command("flag", "trade_allowed", 0)
         assert terminal.start() == 0
         hop.welcome()
         for _ in range(3):
@@ -122,7 +122,7 @@ def test_algo_trading_that_is_off_is_waited_for_and_said_once(tmp_path: Path) ->
         assert "AutoTrading" in note
         assert hop.beat()["trade_allowed"] is False
         assert said(terminal, "AutoTrading") == 1
-        terminal.command("flag", "expert", 1)
+        terminal.command("flag", "trade_allowed", 1)
         terminal.wait_for(lambda: said(terminal, "settled") == 1)
         assert hop.beat()["note"] == ""
 

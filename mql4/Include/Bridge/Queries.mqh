@@ -145,8 +145,7 @@ void CQueries::Trades(CJson &json, string name, long first, int magic) {
       total++;
       if(total <= first || written >= QUERY_ROWS_MAX || json.Size() > QUERY_CHARS_MAX) continue;
       written++;
-      if(positions) row.WritePosition(json);
-      else row.WriteOrder(json);
+      json.Raw("", positions ? row.PositionText() : row.OrderText());
    }
    json.Close();
    if(magic == 0) {
@@ -189,7 +188,7 @@ void CQueries::WriteClosed(CJson &json, int ticket, CDesk &desk, COrigin &origin
    }
    CRow row;
    if(!row.Take()) m_failed = true;
-   row.WriteClosed(json, origin.ClosedByUs(desk.room.journal, row.ticket));
+   json.Raw("", row.ClosedText(origin.ClosedByUs(desk.room.journal, row.ticket)));
 }
 
 //--- closed between two market times (ms, the ends included; 0 as the second: no end)

@@ -33,9 +33,9 @@ public:
    string Money(double money);
    string Reason(bool ours);
    long FromTicket(void);
-   void WritePosition(CJson &json);
-   void WriteOrder(CJson &json);
-   void WriteClosed(CJson &json, bool ours);
+   string PositionText(void);
+   string OrderText(void);
+   string ClosedText(bool ours);
 };
 
 void CRow::Forget(void) {
@@ -132,8 +132,8 @@ void CRow::WriteMoney(CJson &json) {
    json.Text("comment", comment);
 }
 
-void CRow::WritePosition(CJson &json) {
-   json.OpenObject("");
+string CRow::PositionText(void) {
+   CJson json;
    json.Number("ticket", ticket);
    json.Text("symbol", symbol);
    json.Text("type", OrderTypeText(type));
@@ -144,11 +144,11 @@ void CRow::WritePosition(CJson &json) {
    json.Text("tp", Price(tp));
    WriteMoney(json);
    json.Number("opened_ms", opened * 1000);
-   json.Close();
+   return(json.Done());
 }
 
-void CRow::WriteOrder(CJson &json) {
-   json.OpenObject("");
+string CRow::OrderText(void) {
+   CJson json;
    json.Number("ticket", ticket);
    json.Text("symbol", symbol);
    json.Text("type", OrderTypeText(type));
@@ -160,11 +160,11 @@ void CRow::WriteOrder(CJson &json) {
    json.Number("magic", magic);
    json.Text("comment", comment);
    json.Number("placed_ms", opened * 1000);
-   json.Close();
+   return(json.Done());
 }
 
-void CRow::WriteClosed(CJson &json, bool ours) {
-   json.OpenObject("");
+string CRow::ClosedText(bool ours) {
+   CJson json;
    json.Number("ticket", ticket);
    json.Text("symbol", symbol);
    json.Text("type", OrderTypeText(type));
@@ -178,6 +178,6 @@ void CRow::WriteClosed(CJson &json, bool ours) {
    json.Number("closed_ms", closed * 1000);
    json.Text("reason", Reason(ours));
    json.Number("from_ticket", FromTicket());
-   json.Close();
+   return(json.Done());
 }
 //+-------------------------------------------------------------------+
