@@ -27,7 +27,7 @@ SINS = {
     "context_leak": "a ZeroMQ context left open at the end",
     "busy": "OnTimer was busy for",
     "sleepy": "OnTimer slept 3100 ms",
-    "slow_goodbye": "OnDeinit was busy for",
+    "slow_goodbye": "OnDeinit slept longer",
     "no_select": "OrderTicket() without a successful OrderSelect",
     "long_comment": "longer than 31 characters",
     "hash_nothing": "CryptEncode of empty data",

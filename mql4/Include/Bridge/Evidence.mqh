@@ -13,6 +13,8 @@
 #define LOOK_NOTHING 1
 #define LOOK_KNOWN 2
 
+#define CAUSE_OPERATOR "OPERATOR"
+
 class CEvidence {
 private:
    CFacts m_facts;
@@ -182,9 +184,11 @@ bool CEvidence::StillOpen(CRoom &room, int ticket) {
    return(true);
 }
 
-//--- The state file names the request id that it was last changed by.
+//--- The state file names the request id that it was last changed by. A cause that is not the
+//    Advisor's own has nothing to end here.
 int CEvidence::LookResume(CRoom &room, CRequest &request, CWord &word) {
-   if(room.state.Rid() != request.rid) return(LOOK_NOTHING);
+   bool own = request.body.cause == CAUSE_OPERATOR;
+   if(own && room.state.Rid() != request.rid) return(LOOK_NOTHING);
    word.status = STATUS_DONE;
    return(LOOK_KNOWN);
 }

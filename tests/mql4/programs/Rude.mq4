@@ -42,7 +42,7 @@ int OnInit()
    g_context=zmq_ctx_new();
    g_socket=zmq_socket(g_context,ZMQ_DEALER);
    SetOption(ZMQ_LINGER,Sin=="linger" ? 1000 : 0);
-   SetOption(ZMQ_RCVTIMEO,Sin=="long_wait" ? 5000 : 20);
+   SetOption(ZMQ_RCVTIMEO,Sin=="long_wait" ? 260 : 20);
    EventSetMillisecondTimer(1);
    return(INIT_SUCCEEDED);
   }
@@ -146,6 +146,6 @@ void OnDeinit(const int reason)
    if(g_context!=0 && Sin!="context_leak")
       zmq_ctx_term(g_context);
    if(Sin=="slow_goodbye")
-      Burn();
+      Sleep(2600);
   }
 //+------------------------------------------------------------------+

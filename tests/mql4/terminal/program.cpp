@@ -83,6 +83,7 @@ void Program::deinit(int reason) {
   const bool alive = guarded("OnDeinit", DEINIT_MS, [&] {
     if (hooks_.OnDeinit) hooks_.OnDeinit(reason);
   });
+  if (slept_us() / 1000 > DEINIT_MS) violation("OnDeinit slept longer than a terminal waits");
   running_ = false;
   period_us_ = 0;  // docs.mql4.com/eventfunctions/eventkilltimer: the timer goes with the program
   if (alive) check_leaks();
