@@ -20,6 +20,7 @@ from typing import Final
 
 from tests.mql4.check import include_dirs, show
 from tests.mql4.diagnostics import Message, compile_unit
+from tests.mql4.libraries import import_findings
 from tests.mql4.toolchain import HARNESS, MISSING, SANITIZE, compiler, zmq_header
 from tests.mql4.translator.translate import translate
 
@@ -64,6 +65,8 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     made = translate(path, include_dirs(path, include))
     if made.findings:
         found = [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
+        raise BuildError("\n".join(show(each) for each in found))
+    if found := import_findings(made.unit()):
         raise BuildError("\n".join(show(each) for each in found))
     options = _SANITIZED if sanitize else _PLAIN
     with _only_one():

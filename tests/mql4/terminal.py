@@ -90,6 +90,7 @@ class Terminal:
         self._prices: dict[str, tuple[str, str]] = {}
         self._advanced_ms = 0
         self._stepped_ms = 0
+        self._mono_ms = 0
         self._prepared: list[tuple[str, ...]] = []
         self._may_die = False
 
@@ -234,6 +235,7 @@ class Terminal:
             self._send(symbol.command())
         self._send(("advance", str(self._advanced_ms)))
         self._send(("step_wall", str(self._stepped_ms)))
+        self._send(("step_mono", str(self._mono_ms)))
         for command in book.commands():
             self._send(command)
         self._send(
@@ -264,6 +266,8 @@ class Terminal:
                 self._advanced_ms += int(ms)
             case ("step_wall", ms):
                 self._stepped_ms += int(ms)
+            case ("step_mono", ms):
+                self._mono_ms += int(ms)
             case ("input", name, value):
                 self.inputs[name] = value
             case (name, *rest) if name in _STICKY:

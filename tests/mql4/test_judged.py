@@ -16,14 +16,14 @@ from tests.mql4.terms import BrokerTerms, SymbolTerms
 ACCT: Final = "acct"
 T0: Final = 1_800_000_000_000
 RIDS: Final = tuple(f"{n:032x}" for n in range(1, 8))
-WHO: Final = {"client_order_id": "a", "client": "atlas"}
+WHO: Final[dict[str, Any]] = {"client_order_id": "a", "client": "atlas"}
 ECN: Final = BrokerTerms(symbols=(SymbolTerms(name="EURUSD", ecn=True),))
 
 Line = dict[str, Any]
 
 
 def _open(**more: Any) -> Open:
-    fields = {
+    fields: Line = {
         "symbol": "EURUSD", "type": "BUY", "volume": "0.10", "price": "1.08510", "sl": "1.0800",
         "tp": "0", "deviation": 20, "expiration": 0, "stops_fail": "KEEP", "strategy": 3,
         "comment": "note",

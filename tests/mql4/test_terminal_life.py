@@ -195,6 +195,33 @@ def test_a_source_with_findings_does_not_build(tmp_path: Path) -> None:
         build(source, sanitize=False)
 
 
+IMPORTS = [
+    ("libzmq.dll", "int zmq_connect(int socket,string address);", "declared int (int, string)"),
+    ("libzmq.dll", "int zmq_close(long socket);", "declared int (long), it is int (int)"),
+    ("libzmq.dll", "int zmq_poll(int items);", "the harness has no such function"),
+    ("user32.dll", "int MessageBoxW(int window);", "the harness has no such function"),
+]
+
+
+@pytest.mark.parametrize(("library", "declaration", "why"), IMPORTS)
+def test_an_import_that_the_dll_would_not_take_does_not_build(
+    tmp_path: Path, library: str, declaration: str, why: str
+) -> None:
+    source = tmp_path / "Bad.mq4"
+    lines = [
+        "#property strict",
+        f'#import "{library}"',
+        declaration,
+        "#import",
+        "void OnStart() { }",
+    ]
+    source.write_text("\n".join(lines) + "\n", "ascii")
+    with pytest.raises(BuildError) as refused:
+        build(source, sanitize=False)
+    assert why in str(refused.value)
+    assert "Bad.mq4:3: import" in str(refused.value)
+
+
 def test_a_second_build_is_the_first_one() -> None:
     assert build("programs/Desk.mq4", sanitize=False) == build("programs/Desk.mq4", sanitize=False)
 

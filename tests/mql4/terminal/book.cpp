@@ -25,7 +25,7 @@ void Broker::add_symbol(const SymbolTerms &terms) {
     fresh.bid = old->bid;
     fresh.ask = old->ask;
     fresh.quote_s = old->quote_s;
-    fresh.quote_ms = old->quote_ms;
+    fresh.see();
   }
   symbols_[terms.name] = fresh;
 }
@@ -38,19 +38,40 @@ Order *Broker::find(int ticket) {
   return &found->second;
 }
 
-std::vector<const Order *> Broker::open_orders() const {
-  std::vector<const Order *> rows;
-  for (const auto &[ticket, order] : book_)
-    if (!order.close_s && order.account == account.number) rows.push_back(&order);
-  return rows;
+std::vector<const Order *> Broker::rows(const Book &book, bool closed) const {
+  std::vector<const Order *> found;
+  for (const auto &[ticket, order] : book)
+    if ((order.close_s != 0) == closed && order.account == account.number)
+      found.push_back(&order);
+  return found;
 }
 
-std::vector<const Order *> Broker::history() const {
-  std::vector<const Order *> rows;
-  for (const auto &[ticket, order] : book_)
-    if (order.close_s && order.account == account.number && order.close_s >= history_since_s)
-      rows.push_back(&order);
-  return rows;
+std::vector<const Order *> Broker::open_orders() const { return rows(book_, false); }
+std::vector<const Order *> Broker::history() const { return rows(book_, true); }
+std::vector<const Order *> Broker::shown_open() const { return rows(shown_book(), false); }
+
+std::vector<const Order *> Broker::shown_history() const {
+  std::vector<const Order *> found;
+  for (const Order *order : rows(shown_book(), true))
+    if (order->close_s >= history_since_s) found.push_back(order);
+  return found;
+}
+
+const Order *Broker::shown(int ticket) const {
+  const auto found = shown_book().find(ticket);
+  if (found == shown_book().end() || found->second.account != account.number) return nullptr;
+  const Order &order = found->second;
+  return order.close_s && order.close_s < history_since_s ? nullptr : &order;
+}
+
+void Broker::set_connected(bool connected) {
+  if (flags["connected"] && !connected) frozen_ = book_;
+  flags.on["connected"] = connected;
+  if (!connected) return;
+  for (auto &[name, terms] : symbols_) {
+    terms.see();
+    last_quote_s_ = std::max(last_quote_s_, terms.seen_s);
+  }
 }
 
 double Broker::current_price(const Order &order) {

@@ -36,8 +36,11 @@ void Broker::quote(const std::string &name, double bid, double ask) {
   if (terms == nullptr) return;
   terms->bid = terms->on_grid(bid);
   terms->ask = terms->on_grid(ask);
-  terms->quote_ms = clock().server_ms();
-  terms->quote_s = last_quote_s_ = terms->quote_ms / 1000;
+  terms->quote_s = now_s();
+  if (flags["connected"]) {
+    terms->see();
+    last_quote_s_ = terms->seen_s;
+  }
   if (!flags["market_open"]) return;
   trigger(*terms);
   stop_out();
