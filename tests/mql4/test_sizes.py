@@ -20,9 +20,7 @@ ROOT: Final = HARNESS.parents[1]
 FILE_LINES_MAX: Final = 400
 LINE_COLUMNS_MAX: Final = 100
 FUNCTION_LINES_MAX: Final = 60
-MQL4: Final = sorted(
-    [*ROOT.glob("mql4/**/*.mq4"), *ROOT.glob("mql4/**/*.mqh"), *HARNESS.glob("**/*.mq4")]
-)
+MQL4: Final = sorted([*ROOT.glob("mql4/**/*.mq4"), *ROOT.glob("mql4/**/*.mqh")])
 CPP: Final = sorted([*HARNESS.glob("**/*.cpp"), *HARNESS.glob("**/*.hpp")])
 
 
