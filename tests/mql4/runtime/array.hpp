@@ -1,4 +1,4 @@
-// array.hpp - MqlArray: every MQL4 array, fixed or dynamic, checked at the .mq4 line that indexes it.
+// array.hpp - MqlArray: every MQL4 array, fixed or dynamic, checked at the line that indexes it.
 #pragma once
 #include <cstring>
 #include <initializer_list>
@@ -24,7 +24,7 @@ struct MqlIdx {
   long v;
   const char *file;
   int line;
-  template <class T, class = std::enable_if_t<std::is_integral<T>::value || std::is_enum<T>::value>>
+  template <class T, class = std::enable_if_t<mql_is_integer<T>>>
   MqlIdx(T index, const char *at_file = __builtin_FILE(), int at_line = __builtin_LINE())
       : v(static_cast<long>(index)), file(at_file), line(at_line) {}
 };
