@@ -308,6 +308,7 @@ class Answers:
                 code=ReasonCode.NOT_SEEN,
             )
             return StatusReply(order=unseen)
+        self._orders.hooks.on_bare(row)  # somebody cares: the executor's word is worth asking for
         return StatusReply(order=order_status_view(row))
 
     def _journal(self, body: Request) -> Answer:

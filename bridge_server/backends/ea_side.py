@@ -125,15 +125,20 @@ class EaSide:
             self._link.query(
                 "TOMBSTONE", wanted.rid, wanted.kid, then=lambda late: self._buried(inquiry, late)
             )
-        elif isinstance(verdict, Lost) and inquiry.magic:
+        else:
+            self._look(inquiry, verdict)
+
+    def _buried(self, inquiry: Inquiry, reply: Reply) -> None:
+        self._look(inquiry, self._verdict(inquiry, reply))
+
+    def _look(self, inquiry: Inquiry, verdict: Verdict | None) -> None:
+        # It does not know, perhaps for ever (a lost journal): what does the broker show?
+        if isinstance(verdict, Lost) and inquiry.magic:
             self._link.query(
                 "TAG", inquiry.magic, then=lambda late: self._looked(inquiry, verdict, late)
             )
         else:
-            self._post(Told(wanted=wanted, verdict=verdict))
-
-    def _buried(self, inquiry: Inquiry, reply: Reply) -> None:
-        self._post(Told(wanted=inquiry.wanted, verdict=self._verdict(inquiry, reply)))
+            self._post(Told(wanted=inquiry.wanted, verdict=verdict))
 
     def _looked(self, inquiry: Inquiry, verdict: Verdict, reply: Reply) -> None:
         rows = read_body(Rows, reply.body) if reply.body is not None else None
