@@ -23,8 +23,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from bridge_client import Connector
+from bridge_client.evidence import signed_rows
+from tests.mql4.judged import paper_lines
 from tests.mql4.terminal import Terminal
 from tests.mql4.terms import BrokerTerms
+from tests.support.oracles import Evidence, Told, journal_evidence
 from tests.support.raw_client import RawClient
 from tests.support.running import ROOT, free_port, run_ztb, wait_until
 
@@ -38,7 +41,8 @@ _POSITIONS: Final = 1000
 
 
 class House:
-    """One live EA account with everything that serves it. `extra` goes into server.toml as it is.
+    """One live EA account with everything that serves it. `extra` goes into server.toml as it is,
+    `server` is the module that is run.
 
     A context manager: entering starts both sides and waits for ACTIVE; leaving stops them and
     asserts that the EA behaved (`Terminal.stop`).
@@ -52,6 +56,7 @@ class House:
         terms: BrokerTerms | None = None,
         sanitize: bool = True,
         extra: str = "",
+        server: str = "bridge_server",
     ) -> None:
         terms = terms if terms is not None else BrokerTerms()
         self.port = free_port()
@@ -65,6 +70,7 @@ class House:
             folder / "terminal", inputs={**own, **(inputs or {})}, terms=terms, sanitize=sanitize
         )
         self.give_keys()
+        self._module = server
         self._server: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
 
@@ -92,7 +98,7 @@ class House:
         assert self._server is None or self._server.poll() is not None, "it runs already"
         with (self.folder / "server/stderr.log").open("ab") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "bridge_server", "run",
+                [sys.executable, "-m", self._module, "run",
                  "--config", str(self.folder / "server/server.toml")],
                 cwd=ROOT, stderr=log,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
@@ -164,3 +170,20 @@ class House:
     def client(self, who: str = "connector") -> RawClient:
         """A client that builds its requests by hand."""
         return RawClient.of(self.folder / who, self.port)
+
+    # --- the truth -----------------------------------------------------------------------------
+
+    def evidence(self) -> Evidence:
+        """What was signed, told, recorded and done; the server and every connector have ended."""
+        signed, told = {}, []
+        for journal in sorted((self.folder).glob("*/state/*.db")):
+            if journal.parent.parent.name == "server":
+                continue
+            for row in signed_rows(journal):
+                signed[row.rid] = row.order
+                told.append(Told(row.rid, row.view))
+        rows, log, hashes = journal_evidence(self.folder / "server/state/journal.db")
+        return Evidence(
+            acct=ACCT, signed=signed, told=told, rows=rows, log=log, hashes=hashes,
+            lines=paper_lines(self.terminal.ledger(), signed, ACCT, self.terminal.terms),
+        )  # fmt: skip
