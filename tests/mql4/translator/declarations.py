@@ -201,9 +201,23 @@ class DeclarationWriter:
                 self.params(member, defaults=True)
                 put(";")
         self.zeroing(record)
+        self.moving(record)
         if record.name in self.heavy and record.base not in self.heavy:
             put("MqlNoCopy mql_no_copy;", record.end)
         put("};", record.end)
+
+    def moving(self, record: Record) -> None:
+        """A destructor takes away what an array needs to grow, and is a reason not to."""
+        own = {member.name for member in record.members if isinstance(member, Function)}
+        if f"~{record.name}" not in own:
+            return
+        self.writer.put("public: typedef int mql_has_destructor;", record.end)
+        if record.name not in self.heavy:
+            return
+        name = record.name
+        default = "" if name in own else f"{name}() = default; "
+        moves = f"{name}({name} &&) = default; {name} &operator=({name} &&) = default;"
+        self.writer.put(f"public: {default}{moves}", record.end)
 
     def members(self, declared: Variables) -> None:
         """Member variables."""
