@@ -1,15 +1,14 @@
 """A strategy's day on the Advisor's real source, where everything fails now and then.
 
 Real connector, real server, real link, the EA's own text under the sanitizers. Its terminal dies at
-named points, its broker refuses, is slow, loses answers, executes late; prices walk. Each order must
-end, and S1 to S7 hold on the simulated broker's own ledger.
+named points, its broker refuses, is slow, loses answers, executes late; prices jump. Each order
+must end, and S1 to S7 hold on the simulated broker's own ledger.
 """
 
 from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -150,8 +149,8 @@ class Storm:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    yield House(tmp_path)
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
 
 
 def _brew(house: House, monkeypatch: pytest.MonkeyPatch, *, seed: int, orders: int) -> None:
