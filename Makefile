@@ -21,7 +21,7 @@ PURE := bridge_core/protocol/*,bridge_server/core/*
 PURE_TESTS := tests/protocol tests/server/core
 # Has pipelines of its own, which workers would only play again.
 ALONE := tests/crash
-CODE := bridge_core bridge_server bridge_client tests $(wildcard examples)
+CODE := bridge_core bridge_server bridge_client tests mql4/libzmq $(wildcard examples)
 
 help: ## this list
 	@echo "make demo              a paper trade from end to end, in one terminal"

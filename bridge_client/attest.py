@@ -11,12 +11,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from bridge_core.protocol.codes import FINAL, ReasonCode, Status
-from bridge_core.protocol.replies import Child, OrderView
+from bridge_core.protocol.operations import Op
+from bridge_core.protocol.replies import Child, OrderView, dec
 from bridge_core.protocol.signing import NO_ORDER_HASH, ea_record_mac_holds
 from bridge_core.protocol.tag import child_rid
 from bridge_core.protocol.token import EaRecord, parse_ea_record
 
-__all__ = ["Subject", "apply_word", "record_of"]
+__all__ = ["Judged", "Subject", "apply_word", "judge_word", "record_of"]
 
 _WORDS = frozenset(str(status) for status in FINAL)
 
@@ -65,72 +66,117 @@ def _about_our_bytes(record: EaRecord, order_hash: str) -> bool:
     return not order_hash or record.order_hash == order_hash
 
 
-def apply_word(view: OrderView, subject: Subject, mac: str) -> OrderView:
-    """Return the order as the EA attests it.
+class Judged(NamedTuple):
+    """An order as far as the EA attests it, and what the server said against the EA ("" nothing).
 
-    Without a record a DENIED stays DENIED, unattested (rule 7); any other outcome is UNKNOWN
-    until the EA's word arrives. A FLATTEN is judged by its children.
+    A lie is an alarm, not an outcome: where the EA's word is there it holds, else the order waits
+    for it.
     """
-    if subject.op == "FLATTEN" and view.children:
-        return _flatten(view, subject)
+
+    view: OrderView
+    lie: str = ""
+
+
+def apply_word(view: OrderView, subject: Subject, mac: str) -> OrderView:
+    """Return the order as the EA attests it; see `judge_word`."""
+    return judge_word(view, subject, mac).view
+
+
+def judge_word(view: OrderView, subject: Subject, mac: str) -> Judged:
+    """Return the order as the EA attests it, and whether the server lied about it.
+
+    Without a record a DENIED stays DENIED, unattested (recovery.md, connector rule 7); any other
+    outcome is UNKNOWN until the EA's word arrives. A FLATTEN needs its own record and, of each
+    child that it shows, the child's.
+
+    Raises:
+        RemoteProtocolError: a number of the server's is no decimal.
+    """
+    children, lie = _children(view, subject)
     word = record_of(subject, view.ea, mac)
-    if word is None:
-        return _unattested(view)
+    if word is None or not word.verified:
+        own = _lie_without(view, word)
+        return Judged(replace(_unattested(view, word, own), children=children), own or lie)
     record = word.record
-    if not word.verified:
-        return replace(_unattested(view), evidence="UNVERIFIED")
-    disagree = view.status in _WORDS and record.status != view.status
-    return replace(
+    lie = _contradiction(view, record) or lie
+    # A tombstone says that it never ran, and not why the server had refused it.
+    buried = record.order_hash == NO_ORDER_HASH and view.status == Status.DENIED
+    told = replace(
         view,
         status=record.status if record.status in _WORDS else Status.UNKNOWN,
-        code=ReasonCode.SERVER_LIED if disagree else record.code,
+        code=ReasonCode.SERVER_LIED if lie else view.code if buried else record.code,
         final=record.status in _WORDS,
         attested=True,
-        evidence=view.evidence or "EA",
+        evidence="EA" if lie else view.evidence or "EA",
         ticket=record.ticket,
         volume=record.volume,
         price=record.price,
+        close_price=record.price if record.op == Op.CLOSE else view.close_price,
         sl=record.sl,
         tp=record.tp,
-    )
-
-
-def _unattested(view: OrderView) -> OrderView:
-    if view.status == Status.DENIED:
-        return replace(view, attested=False)
-    if view.status in _WORDS:
-        return replace(
-            view,
-            status=Status.UNKNOWN,
-            code=ReasonCode.EA_UNATTESTED,
-            final=False,
-            attested=False,
-        )
-    return replace(view, attested=False)
-
-
-def _flatten(view: OrderView, subject: Subject) -> OrderView:
-    children = [_child(child, subject) for child in view.children]
-    open_ones = [c for c in children if c.status not in _WORDS]
-    if open_ones:
-        return replace(_unattested(view), children=children, status=Status.UNKNOWN, final=False)
-    done = all(c.status in (Status.FILLED, Status.DONE) for c in children)
-    return replace(
-        view,
         children=children,
-        status=Status.DONE if done else Status.PARTIAL,
-        code=ReasonCode.NONE if done else ReasonCode.CHILD_FAILED,
-        final=True,
-        attested=True,
     )
+    if any(child.status not in _WORDS for child in children):
+        told = replace(told, status=Status.UNKNOWN, final=False, attested=False)
+    return Judged(told, lie)
 
 
-def _child(child: Child, subject: Subject) -> Child:
-    about = Subject(subject.acct, child_rid(subject.rid, child.ticket), child.op, "", subject.keys)
+def _lie_without(view: OrderView, word: _Word | None) -> str:
+    if word is not None:
+        return ""  # well-formed, about this order, of a kid whose key is not ours
+    if view.ea:
+        return "shows a record that is forged or about another request"
+    # A FLATTEN whose children are attested may wait for its parent's word. An operator's word is
+    # said to be one, and ends nothing here.
+    waits = view.op == Op.FLATTEN or view.evidence == "HUMAN"
+    if waits or view.status not in _WORDS or view.status == Status.DENIED:
+        return ""
+    return f"says {view.status} without the EA's record"
+
+
+def _contradiction(view: OrderView, record: EaRecord) -> str:
+    if view.status in _WORDS and view.status != record.status:
+        return f"says {view.status}, the EA's record {record.status}"
+    closes = record.op == Op.CLOSE and dec(view.close_price)
+    shown = (
+        ("ticket", str(view.ticket), str(record.ticket)),
+        ("volume", view.volume, record.volume),
+        ("price", view.close_price if closes else view.price, record.price),
+    )
+    for name, said, attested in shown:
+        if dec(said) and dec(attested) and dec(said) != dec(attested):
+            return f"says {name} {said}, the EA's record {attested}"
+    return ""
+
+
+def _unattested(view: OrderView, word: _Word | None, lie: str) -> OrderView:
+    view = replace(view, attested=False, evidence="UNVERIFIED" if word else view.evidence)
+    if view.status == Status.DENIED or view.status not in _WORDS:
+        return view
+    code = ReasonCode.SERVER_LIED if lie else ReasonCode.EA_UNATTESTED
+    return replace(view, status=Status.UNKNOWN, code=code, final=False)
+
+
+def _children(view: OrderView, subject: Subject) -> tuple[list[Child], str]:
+    lie, children = "", []
+    for child in view.children:
+        judged, wrong = _child(child, subject)
+        children.append(judged)
+        lie = lie or (wrong and f"of ticket {child.ticket} {wrong}")
+    return children, lie
+
+
+def _child(child: Child, subject: Subject) -> tuple[Child, str]:
+    rid = child_rid(subject.rid, child.ticket)
+    about = Subject(subject.acct, rid, child.op, subject.order_hash, subject.keys)
     word = record_of(about, child.ea, child.ea_mac)
     if word is not None and word.verified:
-        return replace(child, rid=about.rid, status=word.record.status, code=word.record.code)
-    if child.status == Status.DENIED:
-        return child
-    code = ReasonCode.EA_UNATTESTED if child.status in _WORDS else child.code
-    return replace(child, status=Status.UNKNOWN, code=code)
+        record = word.record
+        differs = child.status in _WORDS and child.status != record.status
+        lie = f"says {child.status}, the EA's record {record.status}" if differs else ""
+        return replace(child, rid=rid, status=record.status, code=record.code), lie
+    lie = _lie_without(OrderView(rid=rid, status=child.status, ea=child.ea), word)
+    if child.status == Status.DENIED or child.status not in _WORDS:
+        return child, lie
+    code = ReasonCode.SERVER_LIED if lie else ReasonCode.EA_UNATTESTED
+    return replace(child, status=Status.UNKNOWN, code=code), lie

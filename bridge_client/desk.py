@@ -351,6 +351,11 @@ class Desk:
         with self._lock:
             return [o.view for o in self._orders.values() if o.life is not None and o.open]
 
+    def keep_alarm(self, name: str, why: str) -> None:
+        """Keep the first alarm of a name on file; a disk that fails now fails the next intent."""
+        with suppress(BridgeError):
+            self._journal.latch(name, why, self._link.clocks().wall_ms)
+
     def accept_log(self) -> None:
         """Start the witness anew from what the server shows now; an operator has said so."""
         self.resolver.accept(self._link.clocks().wall_ms)

@@ -15,11 +15,12 @@ from typing import Final, NamedTuple, Self
 from bridge_client.facts import Fact, Symbols
 from bridge_client.happenings import Alert, OrderFinal, Resync, event_of, tick_of
 from bridge_client.result import OrderResult
-from bridge_client.streams import EventKeys, Heard, StreamTracker, verify_event
+from bridge_client.streams import EA, EventKeys, Heard, StreamTracker, verify_event
 from bridge_client.transport import Subscriber
 from bridge_core.protocol import limits
 from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
 from bridge_core.protocol.events import EventBody
+from bridge_core.protocol.operations import Purpose
 from bridge_core.protocol.replies import decode_reply
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.token import EventToken
@@ -36,6 +37,7 @@ _STALE_S: Final = limits.STREAM_STALE_MS / 1000
 # the order does end later, the server says so again.
 _ANSWERS_MAX: Final = 12
 _ASKED_MAX: Final = 1024
+_EA_AGE_MS_MAX: Final = limits.TTL_MS_MAX
 _BACKOFF_S_MAX: Final = limits.STATUS_BACKOFF_MS_MAX / 1000
 
 
@@ -44,6 +46,14 @@ class _Ask(NamedTuple):
 
     due: float
     answers: int = 0
+
+
+class _Pulse:
+    """When a source was heard last (monotonic s), and whether its silence was told."""
+
+    def __init__(self, now: float) -> None:
+        self.heard = now
+        self.stale = False
 
 
 class Sources(NamedTuple):
@@ -64,7 +74,8 @@ class EventFeed(Iterator["Fact | None"]):
     A stream without an event or heartbeat for STREAM_STALE_MS yields one Alert STREAM_STALE, and
     a Resync once it is back: what it said meanwhile may be lost. An event that comes again under
     its number with other content yields an Alert EVENT_FORK: two readers may have been told two
-    stories.
+    stories. On accounts whose EA signs its own events its silence is watched apart: a relay that
+    goes on talking while the EA is cut off is noticed. A lie about an order yields SERVER_LIED.
 
     One thread iterates; `close()` ends it. It is subscribed from the moment it is made, and
     complete from `ready()` on.
@@ -78,12 +89,14 @@ class EventFeed(Iterator["Fact | None"]):
         self._out: deque[Fact] = deque()
         self._inbox: deque[OrderResult] = deque()
         self._asked: dict[str, _Ask] = {}
-        self._told: dict[str, None] = {}
+        self._told: dict[str, str] = {}
         self._macs: dict[tuple[str, int], str] = {}
         self._sync_due = 0.0
         self._why = ""
-        self._heard = time.monotonic()
-        self._stale = False
+        self._server = _Pulse(time.monotonic())
+        self._ea = _Pulse(time.monotonic()) if Purpose.EVENT_EA in sources.trust.keys else None
+        self._ea_beat = 0
+        self._warnings: deque[Alert] = deque()
         self._closed = threading.Event()
         self.rejected = 0
 
@@ -142,6 +155,11 @@ class EventFeed(Iterator["Fact | None"]):
         self._inbox.append(result)
         self._sub.wake()
 
+    def warn(self, alert: Alert) -> None:
+        """Take in an alarm of the connector's own; called from any thread."""
+        self._warnings.append(alert)
+        self._sub.wake()
+
     # --- one turn ---------------------------------------------------------------------------
 
     def _turn(self, until: float) -> None:
@@ -153,6 +171,8 @@ class EventFeed(Iterator["Fact | None"]):
             self._take(frames)
         else:
             self._notice_silence()
+        while self._warnings:
+            self._out.append(self._warnings.popleft())
         while self._inbox:
             self._final(self._inbox.popleft())
         for rid in [rid for rid, ask in self._asked.items() if ask.due <= time.monotonic()]:
@@ -162,20 +182,33 @@ class EventFeed(Iterator["Fact | None"]):
         due = min((ask.due for ask in self._asked.values()), default=now + 1.0)
         if self._sync_due:
             due = min(due, self._sync_due)
-        return due if self._stale else min(due, self._heard + _STALE_S)
+        for pulse in self._pulses():
+            if not pulse.stale:
+                due = min(due, pulse.heard + _STALE_S)
+        return due
+
+    def _pulses(self) -> Iterator[_Pulse]:
+        yield self._server
+        if self._ea is not None and not self._server.stale:  # one silence is told once
+            yield self._ea
 
     def _notice_silence(self) -> None:
         # Only ever after an empty queue: a strategy that was away a while finds its events first.
-        silent_s = time.monotonic() - self._heard
-        if not self._stale and silent_s >= _STALE_S and not self._closed.is_set():
-            self._stale = True
-            message = f"no event and no heartbeat for {silent_s:.1f} s"
-            self._out.append(Alert(level="warning", code=_STALE, message=message))
+        for pulse in self._pulses():
+            silent_s = time.monotonic() - pulse.heard
+            if not pulse.stale and silent_s >= _STALE_S and not self._closed.is_set():
+                pulse.stale = True
+                whose = "of the EA's" if pulse is self._ea else ""
+                message = f"no event {whose} and no heartbeat {whose} for {silent_s:.1f} s"
+                message = " ".join(message.split())
+                self._out.append(Alert(level="warning", code=_STALE, message=message))
 
-    def _listen(self) -> None:
-        self._heard = time.monotonic()
-        if self._stale:
-            self._stale = False
+    def _listen(self, pulse: _Pulse) -> None:
+        pulse.heard = time.monotonic()
+        if pulse.stale:
+            pulse.stale = False
+            if self._ea is not None:
+                self._ea.heard = pulse.heard  # nobody could be heard meanwhile
             self._lost("the stream was silent")
 
     def _take(self, frames: Frames) -> None:
@@ -183,11 +216,13 @@ class EventFeed(Iterator["Fact | None"]):
         if parts is None:
             self.rejected += 1
             return
-        self._listen()
+        self._listen(self._server)
         token, raw = parts
         try:
             body = decode_reply(EventBody, raw)
-            if body.type == "heartbeat":
+            if token.stream.startswith(EA):
+                self._of_the_ea(token, body)
+            elif body.type == "heartbeat":
                 self._heartbeat(body)
             else:
                 self._event(token, body)
@@ -197,6 +232,18 @@ class EventFeed(Iterator["Fact | None"]):
     def _heartbeat(self, body: EventBody) -> None:
         if not self._streams.heartbeat(body.streams):
             self._lost("heartbeat")
+
+    def _of_the_ea(self, token: EventToken, body: EventBody) -> None:
+        # A recording of the EA's words, played again, is no sign of life.
+        age_ms = time.time_ns() // 1_000_000 - token.time
+        if token.time > self._ea_beat and abs(age_ms) <= _EA_AGE_MS_MAX and self._ea is not None:
+            self._ea_beat = token.time
+            if self._streams.ea_reached(token.stream, token.seq):
+                self._listen(self._ea)
+        if body.type != "heartbeat":
+            self._event(token, body)
+        elif self._streams.ea_heartbeat(token.stream, token.seq):
+            self._lost(token.stream)
 
     def _event(self, token: EventToken, body: EventBody) -> None:
         self._compare(token)
@@ -264,9 +311,9 @@ class EventFeed(Iterator["Fact | None"]):
 
     def _final(self, result: OrderResult) -> None:
         self._asked.pop(result.rid, None)
-        if result.rid in self._told:
-            return
-        self._told[result.rid] = None
+        if self._told.get(result.rid) == result.status:
+            return  # told; only the EA's word can still end a DENIED of the server's otherwise
+        self._told[result.rid] = result.status
         if len(self._told) > _REMEMBERED:
             del self._told[next(iter(self._told))]
         self._out.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -14,13 +15,14 @@ from typing import Final, Self
 from bridge_client.book import Book
 from bridge_client.desk import Desk
 from bridge_client.events import EventFeed
+from bridge_client.happenings import Alert
 from bridge_client.journal import ConnectorJournal
 from bridge_client.link import Link, read_clocks
-from bridge_client.queries import Questions
 from bridge_client.result import OrderResult, from_view
 from bridge_client.risk import RiskFacts, RiskMonitor
 from bridge_client.session import Identity
 from bridge_client.settings import ConnectorSettings, load_settings, parse_endpoint
+from bridge_client.stopping import Stops
 from bridge_client.transport import Dial
 from bridge_client.witness import Now
 from bridge_core.host.bundles import Bundle, load_bundle
@@ -30,15 +32,18 @@ from bridge_core.protocol.errors import (
     LocalProtocolError,
     TransportError,
 )
+from bridge_core.protocol.operations import Purpose
 from bridge_core.protocol.replies import OrderView
 
 __all__ = ["VISITOR", "Opened"]
 
 VISITOR: Final = "visitor"
+_ALARMS_KEPT: Final = 256
+_log: Final = logging.getLogger("bridge_client")
 _CLIENT: Final = re.compile(r"\A[A-Za-z0-9._-]{1,36}\Z")
 
 
-class Opened(Questions):
+class Opened(Stops):
     """A connector's life: configuration, keys, journal, connection, and its end."""
 
     def __init__(
@@ -67,14 +72,21 @@ class Opened(Questions):
         self._closed = False
         self._feeds: set[EventFeed] = set()
         self._feeds_lock = threading.Lock()
+        self._alarms: dict[str, None] = {}
         journal = self._journal(folder)
         place = parse_endpoint(settings.server, folder / "connector.toml")
         host = place.host.strip("[]")
         dial = Dial(host, place.port, bundle.curve(), bundle.server_public.encode("ascii"))
-        identity = Identity(keys=bundle.key_set(), ea=bundle.ea, ttl_ms=settings.ttl_ms)
+        identity = Identity(
+            keys=bundle.key_set(),
+            ea=bundle.ea,
+            ttl_ms=settings.ttl_ms,
+            reply_ea=_retired_keys((folder / settings.keys).parent / "retired", bundle),
+        )
         self._desk: Desk | None = None
         try:
             self._link = self._open_link(identity, dial, clocks)
+            self._link.session.on_lie = self._lied
             if journal is not None:
                 self._desk = self._open_desk(journal)
                 self._desk.on_resolved = self._resolved
@@ -189,6 +201,27 @@ class Opened(Questions):
         del timeout  # bounded by the query's own patience
         self.get_positions()
 
+    def _lied(self, rid: str, why: str) -> None:
+        """Raise the alarm SERVER_LIED: log, health, journal and every event feed; once each."""
+        alarm = f"SERVER_LIED rid={rid} why='the server {why}'"
+        with self._feeds_lock:
+            if alarm in self._alarms:
+                return
+            self._alarms[alarm] = None
+            if len(self._alarms) > _ALARMS_KEPT:
+                del self._alarms[next(iter(self._alarms))]
+            feeds = tuple(self._feeds)
+        _log.error("%s", alarm)
+        if self._desk is not None:
+            self._desk.keep_alarm("SERVER_LIED", alarm)
+        alert = Alert(level="error", code="SERVER_LIED", message=f"the server {why}", rid=rid)
+        for feed in feeds:
+            feed.warn(alert)
+
+    def _alarmed(self) -> tuple[str, ...]:
+        with self._feeds_lock:
+            return tuple(self._alarms)
+
     def _result(self, view: OrderView) -> OrderResult:
         return from_view(view, self._to_user)
 
@@ -198,3 +231,20 @@ class Opened(Questions):
             feeds = tuple(self._feeds)
         for feed in feeds:
             feed.tell(result)
+
+
+def _retired_keys(folder: Path, bundle: Bundle) -> dict[str, bytes]:
+    """Return `reply<ea` of each bundle in `keys/retired/`: their orders may still be open.
+
+    Raises:
+        ConfigError: a file there is no bundle of this account and mode.
+    """
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.glob("*.key")):
+        old = load_bundle(path)
+        if (old.acct, old.mode) != (bundle.acct, bundle.mode):
+            raise ConfigError("KEY_FILE", f"{path} is of another account or mode: remove it")
+        key = old.key_set().keys.get(Purpose.REPLY_EA)
+        if key is not None:
+            found[old.kid] = key
+    return found

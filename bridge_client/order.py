@@ -153,6 +153,10 @@ class Driver:
         except RemoteProtocolError:
             self._link.session.rejected += 1
             return
+        after = order.view
+        doubted = before.final and not before.attested
+        if doubted and after.attested and after.status != before.status:
+            self._link.session.on_lie(after.rid, f"said {before.status}, the EA {after.status}")
         if order.view.final and order.view is not before:
             asked = Frames(b"", b"") if exchange is order.exchange else exchange.frames
             order.said = Said(asked, frames, self._link.clocks().wall_ms)

@@ -1,7 +1,6 @@
-"""Knowing and stopping: every call that needs no journal.
+"""Knowing: every question that needs no journal.
 
-Questions raise TransportError when nobody answers and BridgeError when the server refuses them;
-stops answer with a StateResult, because a stop that may have left must never look like a failure.
+Questions raise TransportError when nobody answers and BridgeError when the server refuses them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from bridge_client.drafts import milliseconds
 from bridge_client.facts import moment, number, read
 from bridge_client.happenings import Resync
 from bridge_client.journal import Said
-from bridge_client.link import Link, Outcome, refusal_of
+from bridge_client.link import Link, refusal_of
 from bridge_client.session import Answer
 from bridge_client.settings import ConnectorSettings
 from bridge_client.transport import HOP
@@ -34,14 +33,13 @@ from bridge_client.views import (
     Ping,
     Position,
     Quote,
-    StateResult,
     Symbol,
     Sync,
 )
 from bridge_client.witness import Offset
 from bridge_core.protocol.codes import ReasonCode, Status
-from bridge_core.protocol.errors import BridgeError, RemoteProtocolError, TransportError
-from bridge_core.protocol.messages import Query, Request, Resume, Settle, Stop
+from bridge_core.protocol.errors import BridgeError, TransportError
+from bridge_core.protocol.messages import Query, Request
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import HelloReply, Page, StateReply, SyncReply, decode_reply
 from bridge_core.protocol.views import AccountView, CauseView, QuoteView, StreamPoint
@@ -49,7 +47,6 @@ from bridge_core.protocol.views import AccountView, CauseView, QuoteView, Stream
 __all__ = ["QUERY_S", "Questions"]
 
 QUERY_S: Final = 5.0
-_STOP_S: Final = 5.0
 _PAGES_MAX: Final = 200
 _R = TypeVar("_R", bound=Struct)
 
@@ -305,6 +302,7 @@ class Questions(ABC):
             hops=hops,
             causes=self._causes(reply.causes),
             latches=("LOG_FORK",) if fork is not None or self._forked() else (),
+            alarms=self._alarmed(),
             unfinished=self._unfinished_ids(),
             open_orders=reply.open_orders,
             unknown_orders=reply.unknown_orders,
@@ -318,62 +316,8 @@ class Questions(ABC):
     def _forked(self) -> bool:
         return False
 
-    def _unfinished_ids(self) -> tuple[str, ...]:
+    def _alarmed(self) -> tuple[str, ...]:
         return ()
 
-    # --- stopping -----------------------------------------------------------------------------
-
-    def halt(self, reason: str) -> StateResult:
-        """Stop all new exposure. Goes out at once, whatever else is waiting."""
-        return self._lower(Op.HALT, reason)
-
-    def reduce_only(self, reason: str) -> StateResult:
-        """Let only orders pass that reduce exposure. Goes out at once."""
-        return self._lower(Op.REDUCE_ONLY, reason)
-
-    def _lower(self, op: Op, reason: str) -> StateResult:
-        self._check()
-        if not self._link.session.may(op):
-            return StateResult(status=Status.DENIED, code=ReasonCode.SCOPE, by="connector")
-        body = Stop(reason=reason)
-        # No HELLO first: a stop may carry an incarnation of zeros, and only ever lowers.
-        outcome = self._link.exchange(op, lambda: body, time.monotonic() + _STOP_S)
-        return self._stated(outcome)
-
-    def resume(self, cause: str, reason: str) -> StateResult:
-        """End one latch; only with the operator's bundle."""
-        return self._admin(Op.RESUME, Resume(cause=cause, reason=reason))
-
-    def settle(self, rid: str, status: str, ticket: int, reason: str) -> StateResult:
-        """Give an operator's word on an UNKNOWN order; only with the operator's bundle."""
-        body = Settle(rid=rid, status=status, ticket=ticket, reason=reason)  # type: ignore[arg-type]
-        return self._admin(Op.SETTLE, body)
-
-    def _admin(self, op: Op, body: Request) -> StateResult:
-        self._check()
-        if not self._link.session.may(op):
-            return StateResult(status=Status.DENIED, code=ReasonCode.SCOPE, by="connector")
-        until = time.monotonic() + _STOP_S
-        if not self._link.ready(until):
-            return StateResult(status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector")
-        return self._stated(self._link.exchange(op, lambda: body, until))
-
-    def _stated(self, outcome: Outcome) -> StateResult:
-        answer = outcome.answer
-        if answer is None and not outcome.left:
-            return StateResult(status=Status.DENIED, code=ReasonCode.NO_CONNECTION, by="connector")
-        if answer is None:
-            return StateResult(status=Status.UNKNOWN, code=ReasonCode.NO_ANSWER, by="connector")
-        try:
-            reply = decode_reply(StateReply, answer.body)
-        except RemoteProtocolError:
-            reply = StateReply()
-        self._link.state = reply.state or self._link.state
-        by = reply.by or ("server" if answer.status == Status.DENIED else "")
-        return StateResult(
-            status=answer.status,
-            code=answer.code,
-            by=by,
-            state=reply.state,
-            causes=self._causes(reply.causes),
-        )
+    def _unfinished_ids(self) -> tuple[str, ...]:
+        return ()

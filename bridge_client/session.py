@@ -7,13 +7,13 @@ learns the server's incarnation, clock and log head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge_client.attest import Subject, apply_word
+from bridge_client.attest import Subject, judge_word
 from bridge_client.witness import Fork, Now, Offset, Sample, ServerClock, Witness
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import Head
@@ -129,6 +129,7 @@ class Session:
         self.proven_inc = ""
         self.stale = True
         self.rejected = 0
+        self.on_lie: Callable[[str, str], None] = lambda _rid, _why: None
 
     # --- signing ------------------------------------------------------------------------
 
@@ -312,7 +313,7 @@ class Session:
         if not self._attests(view.op):
             return replace(view, attested=True)
         mac = mac_ea if mac_ea != NO_MAC else view.ea_mac
-        return apply_word(view, self._subject(view.rid, view.op, ""), mac)
+        return self._judge(view, self._subject(view.rid, view.op, ""), mac)
 
     def _attests(self, op: str) -> bool:
         if not self.identity.ea or op not in Op.__members__:
@@ -320,11 +321,20 @@ class Session:
         return OPERATIONS[Op(op)].lane in (Lane.ENTRY, Lane.REDUCE)
 
     def _attest(self, view: OrderView, exchange: Exchange, mac_ea: str) -> OrderView:
-        if not self._attests(exchange.op):
+        # RESUME has a row in the EA too, which holds its own kill switch; a listed one may be of a
+        # connector's own latch, so only who asked knows that the EA has to answer.
+        resumes = exchange.op is Op.RESUME and self.identity.ea
+        if not resumes and not self._attests(exchange.op):
             return replace(view, attested=True)
         frames = exchange.frames  # none for an order adopted after a lost disk
         digest = order_hash(frames, exchange.token) if frames.token else ""
-        return apply_word(view, self._subject(exchange.rid, exchange.op, digest), mac_ea)
+        return self._judge(view, self._subject(exchange.rid, exchange.op, digest), mac_ea)
+
+    def _judge(self, view: OrderView, subject: Subject, mac: str) -> OrderView:
+        judged = judge_word(view, subject, mac)
+        if judged.lie:
+            self.on_lie(subject.rid, judged.lie)
+        return judged.view
 
     def _subject(self, rid: str, op: str, digest: str) -> Subject:
         keys = self.identity.keys

@@ -15,7 +15,7 @@ from bridge_core.protocol.signing import Frames, VerifiedBody, event_mac_holds
 from bridge_core.protocol.token import EventToken, parse_event
 from bridge_core.protocol.views import StreamPoint
 
-__all__ = ["EventKeys", "Heard", "StreamTracker", "Verdict", "verify_event"]
+__all__ = ["EA", "EventKeys", "Heard", "StreamTracker", "Verdict", "verify_event"]
 
 TICK: Final = "tick-"
 EA: Final = "ea-"
@@ -108,6 +108,21 @@ class StreamTracker:
             for stream, seq in named.items()
             if not stream.startswith(TICK)
         )
+
+    def ea_reached(self, stream: str, seq: int) -> bool:
+        """Return whether the EA's own number is not below what the server told of its stream."""
+        return seq >= self._last.get(stream, 0) or not self.ready
+
+    def ea_heartbeat(self, stream: str, seq: int) -> bool:
+        """Take in a heartbeat that the EA signed; return True if it shows that events were lost.
+
+        It names its own stream alone, so it makes no consumer ready.
+        """
+        last = self._last.get(stream)
+        if not self.ready:
+            self._last[stream] = max(seq, last or 0)
+            return False
+        return last is None or seq > last
 
     def _come_in(self, named: Mapping[str, int]) -> None:
         for stream, seq in named.items():

@@ -209,7 +209,8 @@ class Health(Fact, frozen=True):
     """Each hop, the trading state with its causes, and what this connector itself holds open.
 
     `state` is ACTIVE, REDUCE_ONLY, HALTED, or OFFLINE when no authenticated answer came.
-    `latches` are this connector's own (LOG_FORK). `settle_clock` says which clock signs settle
+    `latches` are this connector's own (LOG_FORK), `alarms` what it caught the server lying about
+    since it was opened (SERVER_LIED). `settle_clock` says which clock signs settle
     and reduce operations.
     """
 
@@ -221,6 +222,7 @@ class Health(Fact, frozen=True):
     hops: tuple[Hop, ...] = ()
     causes: tuple[Cause, ...] = ()
     latches: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     open_orders: int = 0
     unknown_orders: int = 0

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from bridge_core.host.keyfiles import random_key
+from bridge_core.protocol.keys import Mode
 from tests.support.canary import Hit, Needles, forms, keys_in, scan_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,10 +89,10 @@ def test_no_form_is_shorter_than_what_the_scan_compares() -> None:
 
 
 def test_roots_curve_keys_passwords_and_what_they_derive_are_known(tmp_path: Path) -> None:
-    from bridge_client.cli.bundling import new_account
+    from bridge_client.cli.bundling import NewAccount, new_account
     from bridge_core.host.bundles import load_bundle, load_server_keys
 
-    new_account(tmp_path / "demo", "demo", "paper")
+    new_account(tmp_path / "demo", NewAccount("demo", Mode.PAPER))
     (tmp_path / ".env").write_text("MT5_LOGIN=1\nMT5_PASSWORD='hunter2hunter2'\n")
     bundle = load_bundle(tmp_path / "demo/connector/keys/connector.key")
     server = load_server_keys(tmp_path / "demo/server/keys/server.key")
@@ -101,6 +102,18 @@ def test_roots_curve_keys_passwords_and_what_they_derive_are_known(tmp_path: Pat
     assert server.curve_secret.encode() in keys_in(tmp_path / "demo/server/keys/server.key")
     assert bundle.curve_public.encode() not in found
     assert keys_in(tmp_path / ".env") == {b"hunter2hunter2"}
+
+
+def test_what_an_eas_file_holds_is_known(tmp_path: Path) -> None:
+    from bridge_client.cli.bundling import NewAccount, new_account
+    from bridge_core.host.ea_keys import load_ea_keys
+
+    new_account(tmp_path, NewAccount("gold", Mode.LIVE, "tcp://127.0.0.1:5557"))
+    held, found = load_ea_keys(tmp_path / "ea/bridge.key"), keys_in(tmp_path / "ea/bridge.key")
+    keys = {bytes(key) for one in held.key_sets().values() for key in one.keys.values()}
+    assert len(keys) == 4
+    assert keys | {bytes(held.event_key()), held.curve_secret.encode()} <= found
+    assert held.curve_public.encode() not in found
 
 
 # --- the whole of it: a session in which keys leak ----------------------------------------------

@@ -17,8 +17,9 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.messages import DECIMAL_PATTERN, OrderType
 
 __all__ = [
-    "Arg", "arg", "comment_text", "count", "day_of", "decimal_text", "moment_ms", "nearest",
-    "order_id", "order_type", "points", "port", "reason_text", "seconds", "ticket",
+    "Arg", "arg", "broker_server", "comment_text", "count", "day_of", "decimal_text", "key_id",
+    "login", "moment_ms", "nearest", "order_id", "order_type", "points", "port", "reason_text",
+    "seconds", "ticket",
 ]  # fmt: skip
 
 
@@ -37,6 +38,9 @@ def arg(*flags: str, **options: Any) -> Arg:  # noqa: ANN401  (argparse's own op
 _DECIMAL: Final = re.compile(DECIMAL_PATTERN)
 _REASON: Final = re.compile(r"\A[ !#-\[\]-~]{1,128}\Z")
 _COMMENT: Final = re.compile(r"\A[ !#-\[\]-~]{0,64}\Z")
+_KEY_ID: Final = re.compile(r"\A[a-z0-9-]{2,16}\Z")
+# Plain characters that need no escape in TOML, in the EA's inputs or in a log line.
+_BROKER_SERVER: Final = re.compile(r"\A[!#-\[\]-~]([ !#-\[\]-~]{0,61}[!#-\[\]-~])?\Z")
 _ORDER_ID: Final = re.compile(r"\A[A-Za-z0-9._-]{1,36}\Z")
 
 
@@ -74,6 +78,21 @@ def ticket(text: str) -> int:
 def points(text: str) -> int:
     """Return a deviation in points."""
     return _whole(text, "a deviation in points", 0, limits.DEVIATION_POINTS_MAX)
+
+
+def login(text: str) -> int:
+    """Return a broker's account number (MT4's AccountNumber is an int)."""
+    return _whole(text, "an account number", 1, 2_147_483_647)
+
+
+def broker_server(text: str) -> str:
+    """Return a broker's server name as the terminal shows it."""
+    if _BROKER_SERVER.match(text) is None:
+        raise _bad(
+            f"{text!r} is no broker's server: copy it from the terminal's login window, "
+            "e.g. Broker-Demo"
+        )
+    return text
 
 
 def count(text: str) -> int:
@@ -140,6 +159,13 @@ def order_id(text: str) -> str:
     """Return a client_order_id, which a rid is too."""
     if _ORDER_ID.match(text) is None:
         raise _bad(f"{text!r} is no order id: use 1 to 36 letters, digits, dots, _ and -")
+    return text
+
+
+def key_id(text: str) -> str:
+    """Return a key id."""
+    if _KEY_ID.match(text) is None:
+        raise _bad(f"{text!r} is no key id: `ztb keys list` shows them, e.g. t1-ab12")
     return text
 
 

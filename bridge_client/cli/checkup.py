@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from bridge_client.connector import Connector
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from bridge_core.host.bundles import Bundle
     from bridge_core.protocol.replies import HelloReply
 
-__all__ = ["Check", "Finding", "Patient", "fail", "good", "skip", "warn"]
+__all__ = ["SAID", "Check", "Finding", "Patient", "fail", "good", "skip", "warn"]
+
+# The finding of a check that an earlier one has answered: people are not told twice.
+SAID: Final = "said above"
 
 
 class Finding(NamedTuple):
@@ -57,6 +60,7 @@ class Patient:
     bridge: Connector | None = None
     hello: HelloReply | None = None
     health: Health | None = None
+    ea: dict[str, str] | None = None
 
     @property
     def folder(self) -> Path:

@@ -11,10 +11,13 @@ from typing import Final, NamedTuple
 from bridge_client.cli.arguments import (
     Arg,
     arg,
+    broker_server,
     comment_text,
     count,
     day_of,
     decimal_text,
+    key_id,
+    login,
     moment_ms,
     order_id,
     order_type,
@@ -59,6 +62,7 @@ _REASON: Final = arg(
     "--reason", type=reason_text, required=True, metavar="TEXT", help="goes into the record"
 )
 _ORDER: Final = arg("order", type=order_id, metavar="ORDER", help="client_order_id or rid")
+_KID: Final = arg("kid", type=key_id, metavar="KID", help="a key id, from `ztb keys list`")
 _SYMBOL: Final = arg("symbol", metavar="SYMBOL", help="as in allowed_symbols, e.g. EURUSD")
 _TICKET: Final = arg("ticket", metavar="TICKET", type=ticket, help="from `ztb positions`")
 _SL: Final = arg("--sl", type=decimal_text, metavar="PRICE", help="stop loss; 0 removes it")
@@ -94,10 +98,17 @@ COMMANDS: Final[tuple[Command, ...]] = (
             help="a symbol that may be traded; may be given up to 4 times"),
         arg("--max-volume", type=decimal_text, required=True, metavar="LOTS",
             help="most lots in one order, e.g. 0.01"),
-        arg("--backend", default="paper", metavar="KIND", help="who executes: paper"),
+        arg("--backend", default="paper", metavar="KIND", help="who executes: paper, ea"),
+        arg("--mode", default="paper", choices=("paper", "live"),
+            help="paper; with --backend ea: the rehearsal on the terminal's prices"),
+        arg("--login", type=login, metavar="N", help="live: the broker's account number"),
+        arg("--broker-server", type=broker_server, metavar="S",
+            help="live: the broker's server as the terminal's login window shows it"),
+        arg("--kind", choices=("demo", "real"), help="live: what the broker calls the account"),
         arg("--prices", metavar="FILE", help="a CSV file of prices (synthetic prices without)"),
         arg("--out", default=".", metavar="DIR", help="where to make the folder (here)"),
-        arg("--port", type=port, metavar="P", help="P requests, P+1 events (first free from 5555)"),
+        arg("--port", type=port, metavar="P",
+            help="P requests, P+1 events, P+2 EA (first free from 5555)"),
     ), "ztb init demo --symbol EURUSD --max-volume 0.01"),
     Command("demo", _START, "watch a paper account trade, be attacked and killed; judge it",
             "demo:run", (
@@ -124,6 +135,18 @@ COMMANDS: Final[tuple[Command, ...]] = (
             help="query looks, reduce also closes and halts, trade also opens"),
         arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
     ), "ztb keys add monitor --scope query --account demo"),
+    Command("keys retire", _START, "let a key set end at a date, e.g. once its successor is in use",
+            "keys:retire", (
+        _KID,
+        arg("--until", type=moment_ms, required=True, metavar="TIME",
+            help="UTC, e.g. 2030-01-31T16:00"),
+        arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
+    ), "ztb keys retire t1-ab12 --until 2030-01-31T16:00 --account demo"),
+    Command("keys revoke", _START, "end a key set at once, e.g. of a phone that was lost",
+            "keys:revoke", (
+        _KID,
+        arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
+    ), "ztb keys revoke r1-ab12 --account demo"),
     Command("keys list", _START, "list the key sets of an account's folder", "keys:show", (
         arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
     )),

@@ -8,9 +8,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
+from bridge_client.cli.checks_ea import LOCAL_EA, REMOTE_EA
 from bridge_client.cli.checks_local import LOCAL
 from bridge_client.cli.checks_remote import REMOTE
-from bridge_client.cli.checkup import Check, Finding, Patient, fail
+from bridge_client.cli.checkup import SAID, Check, Finding, Patient, fail
 from bridge_client.cli.exits import DEGRADED, DOWN, HALTED, NOT_CHECKED, Exit, UsageError
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import Place, config_path, querying
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "exit_of", "run"]
 
-CHECKS: Final[tuple[Check, ...]] = (*LOCAL, *REMOTE)
+CHECKS: Final[tuple[Check, ...]] = (*LOCAL, *LOCAL_EA, *REMOTE, *REMOTE_EA)
 # Without these nothing further can be said.
 _GROUND: Final = ("python", "libzmq", "config.", "keys.")
 
@@ -62,6 +63,8 @@ def run(ctx: Context) -> Answer:
             findings.append((check.id, _look(check, patient)))
     out = ctx.out
     for name, found in findings:
+        if found.finding == SAID:
+            continue
         out.line(f"{out.word(found.state)}{' ' * (5 - len(found.state))} {name:<18}{found.finding}")
         if found.fix and found.state != "ok":
             out.line(f"{'':<24}fix: {found.fix}")

@@ -50,7 +50,7 @@ def run(ctx: Context) -> Answer:
             ("settle clock", found.settle_clock if offset else ""),
         ]
     )
-    out.table(("HOP", "STATE", "SINCE", "24 H", "ALL", "WHY"), _hops(found))
+    out.table(("HOP", "STATE", "TIME", "SINCE", "24 H", "ALL", "WHY"), _hops(found))
     _causes(ctx, found)
     return Answer(exit_of(found), {"health": found})
 
@@ -73,6 +73,7 @@ def _hops(found: Health) -> list[tuple[str, ...]]:
         (
             hop.hop,
             hop.state,
+            "" if hop.ms is None else f"{hop.ms:.1f} ms",
             _since(hop.since),
             _percent(hop.availability_24h),
             _percent(hop.availability),

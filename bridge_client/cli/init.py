@@ -1,4 +1,4 @@
-"""`ztb init`: one folder with a server, a connector and an operator side, each with its own keys.
+"""`ztb init`: one folder with a side for each: server, connector, operator, and the EA if there is.
 
 The folder is made under another name and renamed when complete: there is no half-made account.
 """
@@ -15,14 +15,23 @@ from typing import TYPE_CHECKING, Final
 
 from bridge_client.cli.arguments import nearest
 from bridge_client.cli.exits import UsageError
-from bridge_client.cli.layout import Plan, choose_port, connector_toml, server_toml
+from bridge_client.cli.layout import (
+    EA_PATH,
+    Plan,
+    Terminal,
+    choose_port,
+    connector_toml,
+    server_toml,
+)
 from bridge_client.cli.output import Answer
 from bridge_core.host.prices import iter_rows
+from bridge_core.protocol.keys import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bridge_client.cli.main import Context
+    from bridge_client.cli.parser import Parsed
 
 __all__ = ["checked_name", "run"]
 
@@ -68,13 +77,46 @@ def _checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
-def _checked_backend(backend: str) -> None:
-    if backend == "paper":
-        return
-    if backend in _BACKENDS:
-        raise UsageError(f"--backend {backend} comes with a later version; use --backend paper")
-    hint = nearest(backend, _BACKENDS)
-    raise UsageError(f"there is no backend {backend!r}{hint}; use --backend paper")
+def _checked_backend(backend: str, mode: str, prices: str | None) -> None:
+    if backend not in _BACKENDS:
+        hint = nearest(backend, _BACKENDS)
+        raise UsageError(
+            f"there is no backend {backend!r}{hint}; use --backend paper or --backend ea"
+        )
+    if backend == "mt5":
+        raise UsageError("--backend mt5 comes with a later version; use --backend paper or ea")
+    if mode == "live" and backend == "paper":
+        raise UsageError(
+            "the paper broker is never live: use --backend ea with --mode live, or leave "
+            "--mode out",
+            "MODE",
+        )
+    if backend == "ea" and prices is not None:
+        raise UsageError(
+            "with --backend ea the prices come from the terminal: leave --prices out", "PRICES"
+        )
+
+
+def _checked_terminal(args: Parsed) -> Terminal | None:
+    """Return the one broker account that a live server may serve."""
+    given = {
+        "--login": args.login, "--broker-server": args.broker_server, "--kind": args.kind,
+    }  # fmt: skip
+    if args.mode != "live":
+        named = [flag for flag, value in given.items() if value is not None]
+        if named:
+            raise UsageError(
+                f"{named[0]} pins a live account: add --mode live, or leave it out", "MODE"
+            )
+        return None
+    missing = [flag for flag, value in given.items() if value is None]
+    if missing:
+        raise UsageError(
+            f"--mode live needs {' '.join(missing)} too: the account number, the broker's server "
+            "as the terminal's login window shows it, and demo or real",
+            "TERMINAL",
+        )
+    return Terminal(args.login, args.broker_server, args.kind)
 
 
 def _checked_prices(name: str | None) -> Path | None:
@@ -110,7 +152,8 @@ def run(ctx: Context) -> Answer:
     """Make the account."""
     args = ctx.args
     name = checked_name(args.name)
-    _checked_backend(args.backend)
+    _checked_backend(args.backend, args.mode, args.prices)
+    terminal = _checked_terminal(args)
     symbols = _checked_symbols(args.symbol)
     if not Decimal(args.max_volume):
         raise UsageError("--max-volume 0 lets nothing pass: use the smallest lot, e.g. 0.01")
@@ -122,6 +165,9 @@ def run(ctx: Context) -> Answer:
         max_volume=args.max_volume,
         prices=prices.name if prices else "synthetic",
         port=choose_port(out, args.port),
+        mode=args.mode,
+        backend=args.backend,
+        terminal=terminal,
     )
     kids = _make(out, plan, prices)
     return _tell(ctx, out / name, plan, kids)
@@ -129,15 +175,18 @@ def run(ctx: Context) -> Answer:
 
 def _make(out: Path, plan: Plan, prices: Path | None) -> dict[str, str]:
     """Write the folder and return the key ids by role."""
-    from bridge_client.cli.bundling import new_account  # noqa: PLC0415  (needs zmq)
+    from bridge_client.cli.bundling import NewAccount, new_account  # noqa: PLC0415  (needs zmq)
 
+    sides = ["server/keys", "connector/keys", "operator/keys"]
+    if plan.ea_endpoint:
+        sides.append("ea")
     building = out / f".{plan.name}.{secrets.token_hex(4)}"
     try:
-        for side in ("server/keys", "connector/keys", "operator/keys"):
+        for side in sides:
             (building / side).mkdir(mode=0o700, parents=True)
         for folder in (building, *(p for p in building.rglob("*") if p.is_dir())):
             folder.chmod(0o700)
-        kids = new_account(building, plan.name, plan.mode)
+        kids = new_account(building, NewAccount(plan.name, Mode(plan.mode), plan.ea_endpoint))
         _write(building / "server/server.toml", server_toml(plan))
         for side in ("connector", "operator"):
             _write(building / side / "connector.toml", connector_toml(plan))
@@ -155,6 +204,13 @@ def _write(path: Path, text: str) -> None:
     path.chmod(0o600)
 
 
+def _ports(plan: Plan) -> str:
+    """Return "5555, 5556 and 5557"."""
+    last = plan.port + (2 if plan.ea_endpoint else 1)
+    *first, end = map(str, range(plan.port, last + 1))
+    return f"{', '.join(first)} and {end}"
+
+
 def _tell(ctx: Context, folder: Path, plan: Plan, kids: dict[str, str]) -> Answer:
     out = ctx.out
     volume = min(plan.max_volume, _SMALLEST_LOT, key=Decimal)
@@ -164,10 +220,13 @@ def _tell(ctx: Context, folder: Path, plan: Plan, kids: dict[str, str]) -> Answe
         f"ztb order buy {_quoted(plan.symbols[0])} {volume} --config {connector}",
     ]
     out.say(f"made {folder}: {plan.mode} account {plan.name}, {' '.join(plan.symbols)}, "
-            f"at most {plan.max_volume} lots, ports {plan.port} and {plan.port + 1}")  # fmt: skip
+            f"at most {plan.max_volume} lots, ports {_ports(plan)}")  # fmt: skip
     out.say("  server/     goes to the terminal's machine")
     out.say("  connector/  stays with the strategy; its key signs orders")
     out.say("  operator/   ends a halt; keep it off both machines in daily use")
+    if plan.ea_endpoint:
+        out.say("  ea/         goes into the terminal's MQL4/Files")
+        _tell_terminal(ctx, folder, plan)
     out.say("next, in two terminals:")
     for command in commands:
         out.line(f"  {command}")
@@ -176,13 +235,43 @@ def _tell(ctx: Context, folder: Path, plan: Plan, kids: dict[str, str]) -> Answe
         {
             "account": plan.name,
             "mode": plan.mode,
+            "backend": plan.backend,
             "folder": str(folder),
             "port": plan.port,
             "symbols": list(plan.symbols),
             "kids": kids,
+            "ea": _ea_inputs(plan) if plan.ea_endpoint else {},
             "next": commands,
         },
     )
+
+
+def _ea_inputs(plan: Plan) -> dict[str, str]:
+    """Return the EA's inputs that differ from what it starts with."""
+    inputs = {"Symbols": ",".join(plan.symbols)}
+    if plan.terminal is not None:
+        login, server, kind = plan.terminal
+        inputs |= {"ExpectedAccount": str(login), "ExpectedServer": server}
+        if Decimal(plan.max_volume) > Decimal(_SMALLEST_LOT):
+            inputs["MaxLots"] = plan.max_volume
+        if len(plan.symbols) > 1:  # one position for each symbol, as the limits say
+            inputs["MaxPositions"] = str(len(plan.symbols))
+        if kind == "real":
+            inputs["AllowReal"] = "true"
+    return inputs
+
+
+def _tell_terminal(ctx: Context, folder: Path, plan: Plan) -> None:
+    out = ctx.out
+    out.say("in MetaTrader 4 (mql4/README.md, step by step):")
+    out.say(f"  1. copy {folder / EA_PATH} to MQL4/Files (File > Open Data Folder)")
+    out.say("  2. attach BridgeEA to one chart, allow DLL imports"
+            + ("" if plan.mode == "paper" else " and live trading")
+            + ", with these inputs:")  # fmt: skip
+    for name, value in _ea_inputs(plan).items():
+        out.say(f"       {name} = {value}")
+    if plan.mode == "paper":
+        out.say("  (rehearsal: its prices are real, every fill is the paper broker's)")
 
 
 def _quoted(word: str) -> str:

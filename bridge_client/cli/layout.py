@@ -16,20 +16,34 @@ from typing import Final, NamedTuple
 from bridge_client.cli.exits import UsageError
 
 __all__ = [
-    "PORT_FIRST", "PORT_STEP", "Plan", "choose_port", "connector_toml", "server_toml",
-    "taken_ports",
+    "EA_PATH", "EA_PORT", "PORT_FIRST", "PORT_STEP", "Plan", "Terminal", "choose_port",
+    "connector_toml", "server_toml", "taken_ports",
 ]  # fmt: skip
 
 PORT_FIRST: Final = 5555
 # Requests, events, EA: one triple an account.
 PORT_STEP: Final = 3
+EA_PORT: Final = 2
+EA_PATH: Final = "ea/bridge.key"
 _PORT_LAST: Final = 65_533
 _COMMENT_COLUMN: Final = 34
 _BARE: Final = re.compile(r"\A[A-Za-z0-9_-]+\Z")
 
 
+class Terminal(NamedTuple):
+    """The one broker account that a live server serves: login, broker server, demo or real."""
+
+    login: int
+    server: str
+    kind: str
+
+
 class Plan(NamedTuple):
-    """One account to be made; `prices` is "synthetic" or the name of a file beside server.toml."""
+    """One account to be made.
+
+    `prices` is "synthetic" or the name of a file beside server.toml, and unused where the prices
+    come from a terminal. A live account names its terminal's account.
+    """
 
     name: str
     symbols: tuple[str, ...]
@@ -37,6 +51,13 @@ class Plan(NamedTuple):
     prices: str
     port: int
     mode: str = "paper"
+    backend: str = "paper"
+    terminal: Terminal | None = None
+
+    @property
+    def ea_endpoint(self) -> str:
+        """Where the EA finds the server; "" on an account without one."""
+        return f"tcp://127.0.0.1:{self.port + EA_PORT}" if self.backend == "ea" else ""
 
 
 def _lines(rows: list[tuple[str, str]]) -> str:
@@ -66,18 +87,42 @@ def _limits(plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
+def _executor(plan: Plan) -> tuple[str, str]:
+    if plan.backend == "paper":
+        why = "the built-in paper broker executes"
+    elif plan.mode == "paper":
+        why = "rehearsal: the EA's prices, the paper broker executes"
+    else:
+        why = "the EA in MetaTrader 4 executes"
+    return f'backend = "{plan.backend}"', why
+
+
+def _world(plan: Plan) -> list[tuple[str, str]]:
+    """Return where prices come from, or which broker account is served."""
+    if plan.terminal is not None:
+        login, server, kind = plan.terminal
+        pins = f'login = {login}, server = "{server}", kind = "{kind}"'
+        return [(f"terminal = {{ {pins} }}", "no other is served")]
+    if plan.backend != "paper":
+        return []
+    shown = "invented prices; or a CSV file's name" if plan.prices == "synthetic" else "a CSV file"
+    return [(f'paper.prices = "{plan.prices}"', shown)]
+
+
 def server_toml(plan: Plan) -> str:
     """Return the configuration of the terminal's side."""
-    shown = "invented prices; or a CSV file's name" if plan.prices == "synthetic" else "a CSV file"
+    ports = f"requests; events on {plan.port + 1}"
+    if plan.ea_endpoint:
+        ports += f", the EA on {plan.port + EA_PORT}"
     return _lines(
         [
             (f'account = "{plan.name}"', "the alias both sides sign"),
             (f'mode = "{plan.mode}"', "these keys cannot sign for any other mode"),
-            ('backend = "paper"', "the built-in paper broker executes"),
+            _executor(plan),
             ('host = "127.0.0.1"', "this machine only; a LAN address opens it to the LAN"),
-            (f"port = {plan.port}", f"requests; events on {plan.port + 1}"),
+            (f"port = {plan.port}", ports),
             (f"allowed_symbols = {_symbols(plan)}", "no other is traded"),
-            (f'paper.prices = "{plan.prices}"', shown),
+            *_world(plan),
             *_limits(plan),
         ]
     )

@@ -38,9 +38,11 @@ def run(ctx: Context) -> Answer:
     args = ctx.args
     with querying(ctx) as bridge:
         pings, errors = _collect(bridge, args.count, args.timeout)
+        # The executor behind the server: an EA where one attests.
+        behind = "server to EA" if bridge.attests else "server to terminal"
     hops = {
         "connector to server": spread([one.ms for one in pings]),
-        "server to terminal": spread([o.terminal_ms for o in pings if o.terminal_ms is not None]),
+        behind: spread([o.terminal_ms for o in pings if o.terminal_ms is not None]),
     }
     rows = [
         (hop, *(f"{value:.3f} ms" for value in found.values()))

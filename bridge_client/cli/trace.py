@@ -18,13 +18,16 @@ from bridge_client.cli.output import Answer, moment
 from bridge_client.cli.places import place_of, querying
 from bridge_core.protocol.codes import ReasonCode, Status
 from bridge_core.protocol.errors import TransportError
+from bridge_core.protocol.token import parse_ea_record
 
 if TYPE_CHECKING:
     from bridge_client.cli.asking import NumberedRecord
     from bridge_client.cli.main import Context
     from bridge_core.protocol.replies import OrderView
 
-__all__ = ["Step", "outcome_of", "run", "steps_of"]
+__all__ = ["Step", "outcome_of", "run", "steps_of", "word_of"]
+
+_EA_WORD: Final = "EA"
 
 
 class Step(NamedTuple):
@@ -72,10 +75,46 @@ _STATES: Final = {
 
 def _record_step(found: NumberedRecord) -> Step:
     record = found.record
+    if record.kind == _EA_WORD:  # of an order that the server had denied by itself
+        told = " ".join(("the EA's word arrived:", *map(str, record.data.values())))
+        return _step(record.ts, "server", told, f"record {found.n}")
     hop, what = _STATES.get(record.state, ("server", f"{record.kind} {record.state}".strip()))
     data = " ".join(f"{k}={v}" for k, v in record.data.items() if k != "req_hash")
     told = " ".join(part for part in (what, record.code, data) if part)
     return _step(record.ts, hop, told, f"record {found.n}")
+
+
+def word_of(view: OrderView, *, attests: bool) -> str:
+    """Return how far the EA's record vouches for an order; "" on an account without an EA.
+
+    verified: its MAC holds under our key and it decides; unverified: it is there and this key set
+    cannot check it; unattested: there is none about this order.
+    """
+    if not attests:
+        return ""
+    if view.attested and (view.ea or view.children):
+        return "verified"
+    return "unverified" if view.evidence == "UNVERIFIED" else "unattested"
+
+
+def _ea_steps(view: OrderView, word: str) -> list[Step]:
+    """Return what the EA says it did, at its own wall clock, with each child of a FLATTEN."""
+    steps = []
+    for text in (view.ea, *(child.ea for child in view.children)):
+        record = parse_ea_record(text.encode("ascii", "replace")) if text else None
+        if record is None:
+            continue
+        parts = (
+            f"attests {record.op} {record.status}",
+            "" if record.code in ("", "-", ReasonCode.NONE) else record.code,
+            f"ticket={record.ticket}" if record.ticket else "",
+            f"volume={record.volume}" if record.volume != "0" else "",
+            f"price={record.price}" if record.price != "0" else "",
+            f"key {record.kid}",
+        )
+        told = " ".join(part for part in parts if part)
+        steps.append(_step(record.time, "EA", told, f"EA's record, {word or 'unverified'}"))
+    return steps
 
 
 def _broker_steps(view: OrderView) -> list[Step]:
@@ -94,9 +133,15 @@ def _broker_steps(view: OrderView) -> list[Step]:
 
 
 def steps_of(
-    local: list[LocalOrder], view: OrderView | None, records: list[NumberedRecord]
+    local: list[LocalOrder],
+    view: OrderView | None,
+    records: list[NumberedRecord],
+    word: str = "",
 ) -> list[Step]:
-    """Return the steps in order of time; within a millisecond, in the order an order travels."""
+    """Return the steps in order of time; within a millisecond, in the order an order travels.
+
+    `word` is what `word_of` says of the EA's record.
+    """
     mine = [step for row in local for step in _local_steps(row)]
     known = [step for step in mine if step.what.startswith("knows")]
     steps = [step for step in mine if step not in known]
@@ -109,7 +154,7 @@ def steps_of(
         steps.append(_step(view.accepted_at, "server", _STATES["ACCEPTED"][1], "server's view"))
     begun = [found for found in records if found.record.state in _STATES]
     steps += [_record_step(found) for found in begun]
-    steps += _broker_steps(view) if view is not None else []
+    steps += [*_broker_steps(view), *_ea_steps(view, word)] if view is not None else []
     steps += [_record_step(found) for found in records if found not in begun]
     steps += known
     return sorted(steps, key=lambda step: step.order)
@@ -123,10 +168,12 @@ def run(ctx: Context) -> Answer:
     rid = local[0].rid if local else order
     view: OrderView | None = None
     records: list[NumberedRecord] = []
+    word = ""
     away: TransportError | None = None
     try:
         with querying(ctx, place) as bridge:
             view = bridge.find_order(rid)
+            word = word_of(view, attests=bridge.attests)
             seen = view.code != ReasonCode.NOT_SEEN
             records = records_of(bridge, view.rid, view.accepted_at) if seen else []
     except TransportError as error:
@@ -136,11 +183,11 @@ def run(ctx: Context) -> Answer:
         if away is not None:
             raise away
         raise unknown_order(order)
-    return _tell(ctx, local, view, records)
+    return _tell(ctx, local, view, steps_of(local, view, records, word), word)
 
 
 def _tell(
-    ctx: Context, local: list[LocalOrder], view: OrderView | None, records: list[NumberedRecord]
+    ctx: Context, local: list[LocalOrder], view: OrderView | None, steps: list[Step], word: str
 ) -> Answer:
     known = view if view is not None else local[0].view
     out = ctx.out
@@ -151,10 +198,10 @@ def _tell(
             ("asked", f"{known.op} {known.type} {known.symbol}".strip()),
             ("outcome", outcome_of(known)),
             ("evidence", known.evidence),
+            ("the EA's record", word),
             ("life", known.life),
         ]
     )
-    steps = steps_of(local, view, records)
     out.table(
         ("TIME", "HOP", "WHAT", "EVIDENCE"),
         [(moment(step.time), step.hop, step.what, step.evidence) for step in steps],
@@ -163,6 +210,7 @@ def _tell(
         "order": msgspec.to_builtins(known),
         "steps": [step._asdict() for step in steps],
         "server_answered": view is not None,
+        "ea_record": word,
     }
     if view is None:
         return Answer(NO_ANSWER, data)

@@ -27,7 +27,8 @@ __all__ = [
 # A name or key of another shape could not be signed, derived from or given to libzmq.
 KidText = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{2,16}\Z")]
 AcctText = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,24}\Z")]
-CurveText = Annotated[str, Meta(pattern=r"\A[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}\Z")]
+_Z85: Final = r"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}"
+CurveText = Annotated[str, Meta(pattern=rf"\A{_Z85}\Z")]
 
 _BUNDLE: Final = "ztb-bundle/1"
 _SERVER: Final = "ztb-server/1"
@@ -89,6 +90,8 @@ class ServerKeys(_KeyFile, frozen=True, kw_only=True):
     curve_secret: CurveText
     event_kid: KidText
     event_srv: str
+    # The one identity that the EA's socket lets in; "" on an account without an EA.
+    ea_public: Annotated[str, Meta(pattern=rf"\A({_Z85})?\Z")] = ""
 
     def __repr__(self) -> str:
         """Name the account, never the keys."""
@@ -211,7 +214,8 @@ def load_verify_sets(folder: Path, own: ServerKeys) -> dict[str, KeySet]:
             in two sets, or one key in two sets.
     """
     sets: dict[str, KeySet] = {}
-    seen: dict[Secret, str] = {}
+    # The EA's and the server's identities belong to no set.
+    seen = {Secret(text.encode()): "server" for text in (own.curve_public, own.ea_public) if text}
     for path in sorted(folder.glob("*.key")):
         if path.name == "server.key":
             continue

@@ -28,6 +28,8 @@ __all__ = [
     "parse_key_hex",
     "random_key",
     "read_secret_file",
+    "replace_key_file",
+    "replace_secret_file",
     "save_key_file",
     "sync_folder",
     "weak_key_problem",
@@ -205,6 +207,25 @@ def write_secret_file(path: Path, data: bytes) -> None:
         raise _os_problem(path, error) from None
 
 
+def replace_secret_file(path: Path, data: bytes) -> None:
+    """Replace an owner-only file as a whole, durable on return; it may also be new.
+
+    Raises:
+        ConfigError: KEY_FILE; the file or its folder is open to others, or cannot be written.
+    """
+    if path.is_symlink():
+        raise _refuse(path, "is a link", "put the file itself there")
+    # Written beside it under another name: a crash leaves the old file or the new one.
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    write_secret_file(fresh, data)
+    try:
+        fresh.replace(path)
+        sync_folder(path.absolute().parent)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise _os_problem(path, error) from None
+
+
 # --- what it holds -------------------------------------------------------------------------
 
 
@@ -234,9 +255,20 @@ def save_key_file(path: Path, value: msgspec.Struct) -> None:
     Raises:
         ConfigError: KEY_FILE; as `write_secret_file`.
     """
-    write_secret_file(
-        path, Secret(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-    )
+    write_secret_file(path, _text_of(value))
+
+
+def replace_key_file(path: Path, value: msgspec.Struct) -> None:
+    """Write a struct as an owner-only JSON file in the place of the one that is there.
+
+    Raises:
+        ConfigError: KEY_FILE; as `replace_secret_file`.
+    """
+    replace_secret_file(path, _text_of(value))
+
+
+def _text_of(value: msgspec.Struct) -> bytes:
+    return Secret(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 
 def weak_key_problem(key: bytes) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bridge_client.cli.checks_ea import REMOTE_EA
 from bridge_client.cli.checks_remote import REMOTE
 from bridge_client.cli.checkup import Patient, fail, good, skip, warn
 from bridge_client.cli.doctor import CHECKS, exit_of
@@ -61,7 +62,7 @@ def test_every_id_is_unique_and_there_are_enough_of_them() -> None:
 def test_offline_the_local_checks_are_all_ok_and_the_server_is_down(ztb: Ztb, config: Path) -> None:
     code, rows = _look(ztb, "--config", config)
     assert code == 2
-    remote = {check.id for check in REMOTE}
+    remote = {check.id for check in (*REMOTE, *REMOTE_EA)}
     assert {row["state"] for name, row in rows.items() if name not in remote} == {"ok"}
     assert rows["server.port"]["state"] == "fail"
     assert "ztb-server run" in rows["server.port"]["fix"]

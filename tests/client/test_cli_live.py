@@ -153,7 +153,7 @@ def test_doctor_finds_nothing_wrong_and_names_stable_ids(ztb: Here) -> None:
     assert ended.code == 0, [r for r in rows.values() if r["state"] not in ("ok", "skip")]
     assert list(rows) == [check.id for check in CHECKS]
     assert len(rows) >= 14
-    assert {row["state"] for row in rows.values()} == {"ok"}
+    assert {r["state"] for name, r in rows.items() if name[:3] != "ea."} == {"ok"}
     assert all(row["finding"] for row in rows.values())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge_client import Connector, desk, following, queries, recall
+from bridge_client import Connector, desk, following, queries, recall, stopping
 from bridge_client.cli.journals import local_orders
 from bridge_client.transport import Transport
 from bridge_core.host.sockets import new_curve_keys
@@ -82,7 +82,7 @@ _AWAY = [
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers anyway: wait less for it."""
     for module, name in (
-        (queries, "QUERY_S"), (queries, "_STOP_S"), (following, "QUERY_S"),
+        (queries, "QUERY_S"), (stopping, "_STOP_S"), (following, "QUERY_S"),
         (desk, "_CONNECT_S"), (recall, "_CONNECT_S"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, 0.2, raising=False)

@@ -112,7 +112,7 @@ def test_a_typo_gets_the_nearest_name_and_exit_3(ztb: Ztb, words: list[str], wan
         (["ping", "--timeout", "nan"], "write it like 2.5"),
         (["ping", "--time", "1"], "did you mean --timeout"),
         (["ping", "extra"], "one word too many"),
-        (["keys"], "needs one of: add list"),
+        (["keys"], "needs one of: add retire revoke list"),
         ([], "name a command"),
         (["order", "buy", "EURUSD", "0.01", "--comment", 'a "b"'], "plain ASCII"),
         (["order", "buy", "EURUSD", "0.01", "--id", "a b"], "no order id"),

@@ -363,7 +363,7 @@ def test_on_an_ea_account_a_fill_without_the_eas_word_is_unknown_until_it_comes(
     kit = make_kit(tmp_path / "ea", ea=True)
     with FakeServer(kit) as server, Connector.from_config(kit.config, client="atlas") as bridge:
         result = bridge.buy("EURUSD", 0.01, wait=0.3)
-        assert (result.status, result.code) == ("UNKNOWN", "EA_UNATTESTED")
+        assert (result.status, result.code) == ("UNKNOWN", "SERVER_LIED")
         frames = opened(server)[0]
         token = parse_request(frames.token)
         assert token is not None
@@ -572,7 +572,7 @@ def test_halt_goes_out_while_an_open_is_waiting_and_needs_no_hello(
 def test_a_stop_that_never_left_says_so_and_one_that_may_have_says_unknown(
     server: FakeServer, bridge: Connector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge_client.queries._STOP_S", 0.4)
+    monkeypatch.setattr("bridge_client.stopping._STOP_S", 0.4)
     server.fault(Op.HALT, *[Lose()] * 4)
     assert bridge.halt("x").status == "UNKNOWN"
     server.stop()

@@ -60,7 +60,7 @@ def test_an_account_that_is_away_is_offline_and_the_others_work(
 ) -> None:
     monkeypatch.setattr("bridge_client.accounts._CONNECT_S", 0.3)
     monkeypatch.setattr("bridge_client.queries.QUERY_S", 0.5)
-    monkeypatch.setattr("bridge_client.queries._STOP_S", 0.5)
+    monkeypatch.setattr("bridge_client.stopping._STOP_S", 0.5)
     monkeypatch.setattr("bridge_client.desk._CONNECT_S", 0.3)
     near, far = make_kit(tmp_path / "near"), make_kit(tmp_path / "far")
     book = tmp_path / "accounts.toml"
