@@ -65,6 +65,7 @@ RULES: Final[dict[str, str]] = {
     "L414": "an operator or a `;` is missing [152]",
     "L415": "braces hold values only where a variable is declared [149]",
     "L416": "MQL4 has it, but the harness does not: add it to tests/mql4/builtins, with its page",
+    "L417": "a global value reads an input: it would keep the first one; read it in OnInit",
 }
 
 

@@ -57,6 +57,20 @@ class DeclarationLint:
             self.record(record)
         for declared in self.shapes.variables:
             self.variables(declared)
+            self.value_of_an_input(declared)
+
+    def value_of_an_input(self, declared: Variables) -> None:
+        """A global is set once for the whole run, inputs may change at each OnInit."""
+        inputs = {
+            name.name
+            for item in self.shapes.variables
+            if item.storage & {"input", "sinput", "extern"}
+            for name in item.names
+        }
+        for name in declared.names:
+            for token in (*(name.value or ()), *(name.arguments or ())):
+                if token.word() and token.text in inputs:
+                    self.findings.add("L417", token.where, token.text)
 
     def function(self, function: Function) -> None:
         """Parameters and results."""

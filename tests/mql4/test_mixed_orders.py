@@ -1,0 +1,49 @@
+"""Mixed orders under random faults, through the Advisor's real source: S1 to S7 hold."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bridge_core.protocol.codes import Status
+from tests.mql4.house import House
+from tests.mql4.needs import needs_compiler
+from tests.mql4.mixed_orders import Storm
+from tests.support.oracles import broken_promises
+
+_SHORT: Final = 60
+_LONG: Final = 1_000
+_SOAK: Final = 10_000
+_DID: Final = (Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE)
+
+
+def _weather(folder: Path, orders: int, seed: int) -> None:
+    needs_compiler()
+    with House(folder, inputs={"SettleSeconds": 1}, server="tests.mql4.quick_server") as house:
+        storm = Storm(house, seed)
+        storm.run(orders)
+        house.close()
+        house.terminal.stop()  # no violation, no leak, no sanitizer report, over all restarts
+        evidence = house.evidence()
+    assert broken_promises(evidence) == []
+    views = [one.view for one in evidence.told]
+    assert len(views) >= orders
+    assert all(view.final and view.attested for view in views if view.by != "connector")
+    did = sum(view.status in _DID for view in views)
+    ends = Counter(f"{view.status} {view.code} by {view.by or 'broker'}" for view in views)
+    print(f"\nstorm seed {seed}: {len(views)} orders, {did} done, faults {dict(storm.faults)}")
+    print(*(f"  {n:5} {what}" for what, n in ends.most_common()), sep="\n")
+    assert did > orders / 4
+
+
+def test_in_a_short_storm_every_order_ends_and_the_promises_hold(tmp_path: Path) -> None:
+    _weather(tmp_path, _SHORT, seed=7)
+
+
+@pytest.mark.long
+def test_in_a_long_storm_every_order_ends_and_the_promises_hold(tmp_path: Path) -> None:
+    _weather(tmp_path, _SOAK if os.environ.get("ZTB_SOAK") else _LONG, seed=11)
