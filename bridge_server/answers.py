@@ -123,12 +123,12 @@ class Answers:
         return StateReply(
             time=self._c.clock.wall_ms(),
             state=self._c.guard.causes.state(),
-            terminal_ms=self._executor_ms() or f"{self._c.worker.terminal_ms():.3f}",
+            terminal_ms=self._terminal_ms(),
         )
 
-    def _executor_ms(self) -> str:
-        """Return the last round trip to an executor behind a hop of its own."""
-        return self._c.hop.about().ms if self._c.hop is not None else ""
+    def _terminal_ms(self) -> str:
+        told = self._c.hop.about().ms if self._c.hop is not None else ""
+        return told or f"{self._c.worker.terminal_ms():.3f}"
 
     def state_reply(self) -> StateReply:
         """Return the trading state with its causes."""
@@ -308,6 +308,7 @@ class Answers:
                 code=ReasonCode.NOT_SEEN,
             )
             return StatusReply(order=unseen)
+        self._orders.hooks.on_bare(row)  # somebody cares: the executor's word is worth asking for
         return StatusReply(order=order_status_view(row))
 
     def _journal(self, body: Request) -> Answer:

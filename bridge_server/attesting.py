@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from bridge_core.host.logs import log_event
 from bridge_core.protocol import limits
-from bridge_core.protocol.codes import Refusal, Status
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.messages import Modify, Open, Request, Resume
 from bridge_core.protocol.operations import OPERATIONS, Op, ReplayClass
 from bridge_core.protocol.replies import StatusReply
@@ -68,6 +68,11 @@ def may_attest(row: OrderRow) -> bool:
     if row.op == Op.RESUME and row.state is OrderState.DONE:
         return False  # one that only this server took (LOG_FORK)
     return row.final and not row.view.ea and row.op in _ATTESTED
+
+
+def _may_bury(row: OrderRow) -> bool:
+    # The children of a FLATTEN have run: "it never happened" would be false of the whole.
+    return not row.view.children
 
 
 class _Asking(Struct):
@@ -223,11 +228,16 @@ class Attesting:
             asking.under_way = True
             under_way += 1
             magic = self._settlement.magic_of(flight)
-            executor.ask(Inquiry(wanted=wanted_of(self._c, flight.row), magic=magic))
+            executor.ask(
+                Inquiry(
+                    wanted=wanted_of(self._c, flight.row), magic=magic, bury=_may_bury(flight.row)
+                )
+            )
 
     def _ask_bare(self, executor: Attestor, about: ExecutorState, mono_ms: int) -> None:
         if mono_ms < self._next_bare_ms:
             return
+        self._next_bare_ms = mono_ms + _SPACING_MS
         for rid, asking in list(self._bare.items()):
             if asking.under_way or mono_ms < asking.due_ms:
                 continue
@@ -239,8 +249,7 @@ class Attesting:
                 asking.again(mono_ms, slower=True)
                 continue
             asking.under_way = True
-            self._next_bare_ms = mono_ms + _SPACING_MS
-            executor.ask(Inquiry(wanted=wanted_of(self._c, row)))
+            executor.ask(Inquiry(wanted=wanted_of(self._c, row), bury=_may_bury(row)))
             return
 
     # --- what the EA said ------------------------------------------------------------------------
@@ -301,6 +310,8 @@ class Attesting:
     def _decided(self, rid: str, flight: Flight | None, outcome: Outcome) -> None:
         if flight is not None:
             if flight.row.state is OrderState.UNKNOWN:
+                if isinstance(outcome, NotBegun) and outcome.refusal.code is ReasonCode.ABSENT:
+                    self._settlement.watch(flight.row.magic)
                 self._orders.finish(flight, self._orders.hooks.weigh(flight, outcome), Evidence.EA)
             return
         if self._orders.refused.get(rid) is not None:

@@ -33,6 +33,7 @@ class Pulse:
         self._sockets_why = ""
         self.hops.append(self._sockets)
         self._ea = Hop("server to EA", now_wall, now_mono)
+        self._ea_seen = ("", "")
         if context.hop is not None:
             self.hops.append(self._ea)
         self._beat_ms = 0
@@ -64,6 +65,12 @@ class Pulse:
     def _watch_ea(self, about: ExecutorState, now_ms: int, mono_ms: int) -> None:
         fine = "degraded" if about.why else "up"
         state = fine if about.alive and not about.wrong_account else "down"
+        if (state, about.instance) != self._ea_seen:
+            self._ea_seen = (state, about.instance)
+            log_event(
+                self._c.log, "info", "ea", state=state, why=about.why, note=about.note,
+                clock_ms=about.clock_ms,
+            )  # fmt: skip
         self._ea.observe(state, about.why, now_ms, mono_ms)
         self._ea.ms = about.ms
 
@@ -94,7 +101,7 @@ class Pulse:
         self._c.guard.condition(Cause.BROKER_LINK, now_ms, present=not up, reason=reason)
 
     def _self_test(self) -> None:
-        if self._c.transport.self_test():
+        if self._c.transport.self_test() and (self._c.hop is None or self._c.hop.self_test()):
             self._sockets_why = ""
             return
         self._sockets_why = "the self-test failed: strangers may get in, or nobody can"

@@ -257,6 +257,10 @@ class Settlement:
         if any(self._c.journal.working_on(ticket) is not None for ticket in gone):
             self._scan_due_ms = self._c.clock.mono_ms()
 
+    def watch(self, magic: int) -> None:
+        """Watch for a tag whose absence the executor has attested."""
+        self._absent_magics |= {magic} - {0}
+
     def watch_ghosts(self) -> None:
         """Halt when a tag turns up after its absence was concluded."""
         shot = self._c.snapshot

@@ -264,15 +264,15 @@ class EaBackend:
             self._shot = structs.replace(self._shot, connected=False)
             return
         self._hint, self._read_mono = False, self._clock.mono_ms()
+        anew = status.instance != self._instance
         self._instance, self._book = status.instance, beat.book
         self._reader.learn_symbols(status.instance)
         seen = [StreamPoint(stream=name, seq=n) for name, n in self._side.event_seq.items()]
         shot = self._reader.read(beat, seen)
-        if shot is None:
-            self._hint = True
+        if shot is None:  # asked again when it is due
             return
         quotes = dict(self._shot.quotes)
-        quotes |= self._reader.learn_quotes(quotes)
+        quotes |= self._reader.learn_quotes({} if anew else quotes)
         note = self._side.about().note
         self._shot = structs.replace(shot, quotes=quotes, note=note)
 
@@ -297,6 +297,10 @@ class EaBackend:
         return events
 
     # --- the side door -----------------------------------------------------------------------
+
+    def self_test(self) -> bool:
+        """Return whether an unknown key is refused on the EA's port."""
+        return self.link.self_test()
 
     def about(self) -> ExecutorState:
         """Return how the EA stands."""

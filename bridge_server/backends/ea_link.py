@@ -249,12 +249,19 @@ class EaLink:
             message = parse_from_ea(parts)
             if message is None:
                 self.counters["ea_malformed"] += 1
-            elif message.verb in ("HELLO", "BEAT"):
-                self._greet(route, message)
-            elif message.verb == "BYE":
-                self._bye(message.parts[0])
-            else:
-                self._hear(route, message)
+                continue
+            try:
+                self._take(route, message)
+            except Exception:  # noqa: BLE001  one message must not cost the link, and every order with it
+                self.counters["ea_faulty"] += 1
+
+    def _take(self, route: bytes, message: FromEa) -> None:
+        if message.verb in ("HELLO", "BEAT"):
+            self._greet(route, message)
+        elif message.verb == "BYE":
+            self._bye(message.parts[0])
+        else:
+            self._hear(route, message)
 
     def _greet(self, route: bytes, message: FromEa) -> None:
         beat = read_body(Beat, message.body)

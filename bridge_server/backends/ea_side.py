@@ -120,19 +120,25 @@ class EaSide:
     def _told(self, inquiry: Inquiry, reply: Reply) -> None:
         verdict = self._verdict(inquiry, reply)
         wanted, beat = inquiry.wanted, self._link.status.beat
-        if isinstance(verdict, NotSeen) and beat is not None and wanted.kid in beat.kids:
+        known = beat is not None and wanted.kid in beat.kids
+        if isinstance(verdict, NotSeen) and known and inquiry.bury:
             self._link.query(
                 "TOMBSTONE", wanted.rid, wanted.kid, then=lambda late: self._buried(inquiry, late)
             )
-        elif isinstance(verdict, Lost) and inquiry.magic:
+        else:
+            self._look(inquiry, verdict)
+
+    def _buried(self, inquiry: Inquiry, reply: Reply) -> None:
+        self._look(inquiry, self._verdict(inquiry, reply))
+
+    def _look(self, inquiry: Inquiry, verdict: Verdict | None) -> None:
+        # It does not know, perhaps for ever (a lost journal): what does the broker show?
+        if isinstance(verdict, Lost) and inquiry.magic:
             self._link.query(
                 "TAG", inquiry.magic, then=lambda late: self._looked(inquiry, verdict, late)
             )
         else:
-            self._post(Told(wanted=wanted, verdict=verdict))
-
-    def _buried(self, inquiry: Inquiry, reply: Reply) -> None:
-        self._post(Told(wanted=inquiry.wanted, verdict=self._verdict(inquiry, reply)))
+            self._post(Told(wanted=inquiry.wanted, verdict=verdict))
 
     def _looked(self, inquiry: Inquiry, verdict: Verdict, reply: Reply) -> None:
         rows = read_body(Rows, reply.body) if reply.body is not None else None
@@ -233,7 +239,7 @@ def about(link: EaLink, mono_ms: int) -> ExecutorState:
     shown = ExecutorState(
         alive=alive, instance=status.instance, since_ms=status.since_ms, ms=link.took_ms,
         wrong_account=status.wrong_account, clock_ms=status.clock_ms,
-        counters=tuple(sorted(link.counters.items())),
+        counters=(*sorted(link.counters.items()), ("ea_refused_keys", link.refused_keys)),
     )  # fmt: skip
     if beat is None:
         return shown

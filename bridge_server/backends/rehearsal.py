@@ -277,6 +277,10 @@ class Rehearsal:
             shot, connected=shot.connected and self._linked(), note=f"rehearsal; {shot.note}"
         )
 
+    def self_test(self) -> bool:
+        """Return whether an unknown key is refused on the EA's port."""
+        return self.link.self_test()
+
     def about(self) -> ExecutorState:
         """Return how the EA stands."""
         return about(self.link, self._clock.mono_ms())

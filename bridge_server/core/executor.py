@@ -51,11 +51,13 @@ class ExecutorState(Struct, frozen=True, kw_only=True):
 class Inquiry(Struct, frozen=True, kw_only=True):
     """A question about one row: STATUS, and TOMBSTONE if it was never seen.
 
-    `magic` other than 0 asks besides what the broker shows under it, when the EA does not know.
+    `bury` False asks STATUS only: a FLATTEN whose children ran must not be buried. `magic` other
+    than 0 asks besides what the broker shows under it, when the EA does not know.
     `fence` are a FENCE's frames, which are forwarded instead of asking STATUS.
     """
 
     wanted: Wanted
+    bury: bool = True
     magic: int = 0
     fence: Frames | None = None
 
@@ -99,6 +101,9 @@ class HasHop(Protocol):
 
     def about(self) -> ExecutorState:
         """Return how the executor stands now."""
+
+    def self_test(self) -> bool:
+        """Return whether the hop refuses strangers; may wait for a moment."""
 
 
 @runtime_checkable

@@ -32,7 +32,7 @@ from tests.support.ea_account import EaHouse, EaServer
 from tests.support.fake_ea_broker import paper_lines
 from tests.support.oracles import Evidence, Told, broken_promises, journal_evidence
 from tests.support.raw_client import RawClient, open_body
-from tests.support.running import Account, wait_until
+from tests.support.running import wait_until
 
 Execute = Callable[[Submission], Outcome]
 
@@ -91,22 +91,11 @@ class Stage:
                 assert any(row.rid in alarm for alarm in alarms), row
 
 
-def point_at(account: Account) -> None:
-    """Let the connector dial the port that this test's server was given."""
-    toml = account.bundle() / "connector.toml"
-    told = [
-        f'server = "tcp://127.0.0.1:{account.port}"' if line.startswith("server") else line
-        for line in toml.read_text("utf-8").splitlines()
-    ]
-    toml.write_text("\n".join(told) + "\n", "utf-8")
-
-
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     with EaHouse(tmp_path) as house:
         server, _ = house.ready()
-        point_at(house.account)
-        with Connector.from_config(house.account.bundle(), client="atlas") as bridge:
+        with Connector.from_config(house.point_connector(), client="atlas") as bridge:
             bridge.connect()
             made = Stage(house, server, bridge)
             yield made

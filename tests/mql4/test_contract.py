@@ -23,6 +23,8 @@ from tests.support.fake_ea_relay import ACCT, House, write_keys
 from tests.support.paper import close, modify, open_order
 from tests.support.running import free_port, wait_until
 
+_TWO_HOURS_MS = 7_200_000
+
 
 class TerminalPrices:
     """Moves the simulated terminal's market."""
@@ -61,6 +63,7 @@ def world(tmp_path: Path) -> Iterator[Mt4World]:
         write_keys(house, terminal.files)
         try:
             assert terminal.start() == 0
+            _let_history_begin(terminal, clock)
             backend.start()
             made = Mt4World(backend, clock, house, TerminalPrices(terminal), wait_s=15.0)
             made.terminal = terminal
@@ -68,6 +71,15 @@ def world(tmp_path: Path) -> Iterator[Mt4World]:
             yield made
         finally:
             backend.close()
+
+
+def _let_history_begin(terminal: Terminal, clock: SlidingClock) -> None:
+    # Every real account's history begins with a deposit: a row older than a range proves that the
+    # terminal shows all of the range.
+    terminal.command("deposit", 1000)
+    terminal.command("advance", _TWO_HOURS_MS)
+    clock.advance(_TWO_HOURS_MS)
+    terminal.command("price", "EURUSD", "1.08500", "1.08512")
 
 
 def _outlive_the_boot_fence(world: Mt4World) -> None:
@@ -87,7 +99,7 @@ class TestRealAdvisor(BackendContract):
 
 def submissions(world: Mt4World) -> int:
     """How many trade calls the terminal's broker has begun."""
-    return sum(line.get("phase") == "begin" for line in world.terminal.ledger())
+    return len(world.terminal.submissions())
 
 
 def test_a_second_hand_over_returns_the_stored_word(world: Mt4World) -> None:
@@ -107,10 +119,10 @@ def test_the_broker_is_given_the_signed_fields_and_the_tag(world: Mt4World) -> N
     assert isinstance(outcome, Executed)
     record = world.record(outcome, submission.rid)
     tag = make_tag(ACCT, submission.rid)
-    (begin,) = [line for line in world.terminal.ledger() if line.get("phase") == "begin"]
-    assert (begin["symbol"], begin["magic"]) == ("EURUSD", tag.mt4_magic)
+    (begin,) = world.terminal.submissions("OPEN")
+    assert (begin["fields"]["symbol"], begin["magic"]) == ("EURUSD", tag.mt4_magic)
     assert begin["comment"] == tag.broker_comment("Strategy_v1", 31)
-    assert Decimal(str(begin["lots"])) == Decimal("0.03")
+    assert Decimal(str(begin["fields"]["volume"])) == Decimal("0.03")
     assert (Decimal(record.sl), Decimal(record.tp)) == (Decimal("1.08"), Decimal("1.09"))
     assert (record.ticket, record.volume) == (outcome.facts.ticket, "0.03")
 

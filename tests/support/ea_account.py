@@ -6,6 +6,7 @@ Made by `ztb init --backend ea`, as a user makes it; only the port is a test's o
 from __future__ import annotations
 
 import atexit
+import re
 import shutil
 import tempfile
 from functools import cache
@@ -88,6 +89,19 @@ class EaHouse:
         self._eas: list[FakeEa] = []
         self._servers: list[EaServer] = []
         self.ea = self.another_ea()
+
+    def point_connector(self) -> Path:
+        """Let the connector's configuration name this test's port, with room; return its folder."""
+        folder = self.account.bundle()
+        toml = folder / "connector.toml"
+        text = toml.read_text("utf-8")
+        for key, value in (
+            ("server", f'"tcp://127.0.0.1:{self.account.port}"'), ("max_positions", "1000"),
+        ):  # fmt: skip
+            text, found = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+            assert found == 1, key
+        toml.write_text(text, "utf-8")
+        return folder
 
     def another_ea(self) -> FakeEa:
         """Return a further EA of the same account, not started."""

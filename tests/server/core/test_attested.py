@@ -44,7 +44,7 @@ def test_the_facts_are_the_records_where_both_say_them() -> None:
     assert isinstance(outcome, Executed)
     facts = outcome.facts
     assert (facts.ticket, facts.volume, facts.price) == (7, Decimal("0.10"), Decimal("1.08512"))
-    assert (facts.sl, facts.tp) == (Decimal("1.08"), 0)
+    assert (facts.sl, facts.tp) == (Decimal("1.08"), Decimal(0))
     assert (facts.symbol, facts.profit) == ("EURUSD", Decimal("-1.50"))
     assert (outcome.record, outcome.record_mac) == (record().text(), MAC)
 

@@ -18,6 +18,9 @@ class _Hop:
     def about(self) -> ExecutorState:
         return ExecutorState()
 
+    def self_test(self) -> bool:
+        return True
+
 
 class _Attestor(_Hop):
     def refuses(self, kid: str, *, entry: bool) -> Refusal | None:
