@@ -8,8 +8,17 @@ import pytest
 
 from tests.mql4.core import Core, needs_compiler
 from tests.mql4.journal_text import (
-    ACCOUNT, HASH, NAME, START_MS, chained, fault, intent, opened, result, rid,
-)  # fmt: skip
+    ACCOUNT,
+    HASH,
+    NAME,
+    START_MS,
+    chained,
+    fault,
+    intent,
+    opened,
+    result,
+    rid,
+)
 
 pytestmark = needs_compiler
 
@@ -78,16 +87,19 @@ def test_what_is_unfinished_is_listed_until_it_is_done_also_after_a_restart(core
              STATE, _find(2)]  # fmt: skip
     answers = core.run(calls)
     assert answers[1][5:7] == [f"{rid(1)},{rid(3)},", f"{rid(2)},"]
-    assert answers[2][1] == "1101" and answers[2][-1] == "1.08000 0 CLOSE"
+    assert answers[2][1] == "1101"
+    assert answers[2][-1] == "1.08000 0 CLOSE"
     assert answers[5][5:7] == [f"{rid(3)},", ""]
-    assert answers[6][1] == "1100" and answers[6][-1] == "done so"
+    assert answers[6][1] == "1100"
+    assert answers[6][-1] == "done so"
     assert core.run([opened(), STATE])[1][5:7] == [f"{rid(3)},", ""]
 
 
 def test_the_scope_of_a_flatten_is_fixed_once(core: Core) -> None:
     calls = [opened(), ("j_flatten", rid(1), "4711,4712,2147483647", "90"),
              ("j_flatten", rid(1), "1", "91"), ("j_tickets", rid(1)), _find(1),
-             ("j_flatten", rid(2), "", "92"), ("j_tickets", rid(2)), ("j_tickets", rid(3))]  # fmt: skip
+             ("j_flatten", rid(2), "", "92"), ("j_tickets", rid(2)),
+             ("j_tickets", rid(3))]  # fmt: skip
     answers = core.run(calls)
     assert answers[1:] == [["1"], ["0"], ["1", "4711,4712,2147483647,", "90"], ["0"], ["1"],
                            ["1", "", "92"], ["0", "", "0"]]  # fmt: skip
@@ -107,13 +119,15 @@ def test_a_word_that_no_line_can_hold_is_refused_and_blocks_nothing(core: Core, 
                         result(1), STATE])  # fmt: skip
     assert [a[0] for a in answers[:3]] == ["1", "1", "0"]
     assert answers[3][1] == "1000"
-    assert [answers[4], answers[5]] == [["1"], ["1"]] and answers[6][0] == "OK"
+    assert [answers[4], answers[5]] == [["1"], ["1"]]
+    assert answers[6][0] == "OK"
 
 
 def test_a_second_advisor_cannot_open_the_same_journal(core: Core) -> None:
     other = ("j_other", *opened()[1:])
     answers = core.run([opened(), other, intent(1), CLOSE, other])
-    assert answers[1][0] == "0" and "another chart" in answers[1][1]
+    assert answers[1][0] == "0"
+    assert "another chart" in answers[1][1]
     assert answers[2] == ["1"]
     assert answers[4][0] == "1"
 
@@ -122,7 +136,8 @@ def test_the_journal_of_another_account_is_left_alone(core: Core) -> None:
     core.run([opened(), intent(1)])
     before = _raw(core)
     good, why = core.one("j_open", NAME, "demo2", "0011223344556677", str(START_MS))
-    assert good == "0" and "another account" in why
+    assert good == "0"
+    assert "another account" in why
     assert _raw(core) == before
 
 
@@ -159,12 +174,15 @@ def test_a_file_torn_at_any_byte_goes_on_with_its_whole_lines(core: Core) -> Non
     each = len(calls) // len(cuts)
     for cut in cuts:
         got = answers[each * cut : each * (cut + 1)]
-        assert got[0] == ["1", ""] and got[1][0] == "OK", cut
+        assert got[1][0] == "OK", cut
+        assert got[0] == ["1", ""], cut
         assert got[1][1] == str(int(b"\n" not in raw[:cut])), cut
         for n in range(1, 5):
             wanted = _flags(raw[:cut], n)
             assert got[1 + n] == ["0"] if wanted == "0000" else got[1 + n][1] == wanted, (cut, n)
-        assert got[6] == ["1"] and got[9][0] == "OK" and got[10][1] == "1000", cut
+        assert got[10][1] == "1000", cut
+        assert got[9][0] == "OK", cut
+        assert got[6] == ["1"], cut
         assert (got[11] == ["0"]) == (_flags(raw[:cut], 1) == "0000"), cut
         assert fault((core.files / f"j{cut}").read_bytes().rstrip(b" ")) == "", cut
 
@@ -207,7 +225,8 @@ def test_damage_at_any_line_stops_all_beginning_and_tells_what_still_holds(core:
         if got[0][0] == "0":
             assert "line 0" in what or "gone" in what, what  # no journal of this account
             continue
-        assert got[1][0] == "FATAL" and "damaged" in got[0][1], what
+        assert "damaged" in got[0][1], what
+        assert got[1][0] == "FATAL", what
         assert got[2:5] == [["0"], ["0"], ["0"]], what
         assert (core.files / f"d{n}").read_bytes() == changed, f"{what}: it was written to"
         found = sum(answer != ["0"] for answer in got[5:9])

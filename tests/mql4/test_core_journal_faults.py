@@ -12,8 +12,17 @@ import pytest
 from tests.mql4.build import build
 from tests.mql4.core import PROGRAM, Core, needs_compiler
 from tests.mql4.journal_text import (
-    ACCOUNT, HASH, NAME, START_MS, chained, fault, intent, opened, result, rid,
-)  # fmt: skip
+    ACCOUNT,
+    HASH,
+    NAME,
+    START_MS,
+    chained,
+    fault,
+    intent,
+    opened,
+    result,
+    rid,
+)
 
 pytestmark = needs_compiler
 
@@ -38,7 +47,7 @@ def _begun(raw: bytes, n: int) -> bool:
 # --- the disk -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", ["full", "flush", "full 40", "full 200"])
+@pytest.mark.parametrize("trouble", ["full", "flush", "write", "full 40", "full 100"])
 def test_nothing_begins_while_the_disk_takes_nothing_and_all_is_well_after(
     core: Core, trouble: str
 ) -> None:
@@ -55,7 +64,8 @@ def test_nothing_begins_while_the_disk_takes_nothing_and_all_is_well_after(
         assert answers[2][1] == answers[3][1] == "1000"
     assert fault((core.files / NAME).read_bytes()) == ""
     answers = core.run([opened(), STATE, _find(1), _find(3), intent(4)])
-    assert answers[1][0] == "OK" and answers[2][0] == answers[3][0] == "1" == answers[4][0]
+    assert answers[1][0] == "OK"
+    assert answers[2][0] == answers[3][0] == "1" == answers[4][0]
 
 
 def test_a_decision_that_the_disk_does_not_take_stands_and_is_written_first_later(
@@ -67,13 +77,16 @@ def test_a_decision_that_the_disk_does_not_take_stands_and_is_written_first_late
         answers = session.run([result(1), _find(1), result(2, "DENIED", '{"n":2}'), _find(2),
                                intent(2), intent(3), ("j_retry",)])  # fmt: skip
         assert [a[0] for a in answers] == ["0", "1", "0", "1", "0", "0", "0"]
-        assert answers[1][1] == "1100" and answers[3][10:12] == ["DENIED", '{"n":2}']
+        assert answers[1][1] == "1100"
+        assert answers[3][10:12] == ["DENIED", '{"n":2}']
         session.command("disk", "ok")
         assert session.run([("j_retry",), intent(3), STATE])[2][0] == "OK"
     kinds = [line.split()[0] for line in (core.files / NAME).read_text().splitlines()[3:]]
     assert kinds == ["RESULT", "RESULT", "INTENT"]
     answers = core.run([opened(), _find(1), _find(2), intent(2)])
-    assert answers[1][1] == "1100" and answers[2][1] == "0100" and answers[3] == ["0"]
+    assert answers[1][1] == "1100"
+    assert answers[2][1] == "0100"
+    assert answers[3] == ["0"]
 
 
 def test_more_decisions_than_memory_keeps_stop_everything(core: Core) -> None:
@@ -83,14 +96,17 @@ def test_more_decisions_than_memory_keeps_stop_everything(core: Core) -> None:
         session.run([result(n, "DENIED", "{}") for n in range(1, 258)])
         session.command("disk", "ok")
         answers = session.run([STATE, intent(300), _find(256)])
-        assert answers[0][0] == "FATAL" and answers[1] == ["0"] and answers[2][1] == "0100"
+        assert answers[0][0] == "FATAL"
+        assert answers[1] == ["0"]
+        assert answers[2][1] == "0100"
 
 
 def test_a_journal_that_cannot_be_made_is_no_journal(core: Core) -> None:
     with core.session() as session:
         session.command("disk", "full")
         good, why = session.run([opened()])[0]
-        assert good == "0" and "disk full" in why
+        assert good == "0"
+        assert "disk full" in why
 
 
 # --- death ----------------------------------------------------------------------------------
@@ -115,7 +131,8 @@ def test_a_death_at_any_flush_leaves_the_lines_before_it(core: Core, moment: str
         assert kinds == list(KINDS[: k - 1 if moment == "before" else k]), k
         assert raw == b"" or fault(raw) == ""
         answers = core.run([opened(), STATE, intent(9)])
-        assert answers[1][0] == "OK" and answers[2] == ["1"]
+        assert answers[1][0] == "OK"
+        assert answers[2] == ["1"]
         assert answers[1][1] == str(int(not kinds))
 
 
@@ -130,7 +147,9 @@ def test_a_death_in_the_middle_of_a_flush_loses_that_line_alone(core: Core) -> N
         raw = (core.files / NAME).read_bytes()
         assert len(raw) == len(before) + written
         answers = core.run([opened(), _find(1), intent(2)])
-        assert answers[0] == ["1", ""] and answers[1][1] == "1000" and answers[2] == ["1"]
+        assert answers[0] == ["1", ""]
+        assert answers[1][1] == "1000"
+        assert answers[2] == ["1"]
         assert fault((core.files / NAME).read_bytes()) == "", written
 
 
@@ -140,11 +159,13 @@ def test_a_torn_line_longer_than_the_next_is_covered_by_it(core: Core) -> None:
         file.write(b"INTENT " + b"x" * 3_000)
     core.run([opened(), intent(1)])
     raw = (core.files / NAME).read_bytes()
-    assert fault(raw) == "" and b"xxx" not in raw
+    assert fault(raw) == ""
+    assert b"xxx" not in raw
     with (core.files / NAME).open("ab") as file:
         file.write(bytes(20_000))
     answers = core.run([opened(), STATE, intent(2)])
-    assert answers[1][0] == "FATAL" and answers[2] == ["0"]
+    assert answers[1][0] == "FATAL"
+    assert answers[2] == ["0"]
 
 
 # --- size -----------------------------------------------------------------------------------
@@ -172,7 +193,8 @@ def test_a_hundred_thousand_orders_are_found_as_fast_as_a_thousand(tmp_path: Pat
         finally:
             session.end()
         before, *rest = answers
-        assert before[0] == "1" and rest[-1] == ["1"]
+        assert before[0] == "1"
+        assert rest[-1] == ["1"]
         assert all(answer[1] == "1100" for answer in rest[1:-2])
         spent.append(int(rest[-2][0]) - int(rest[0][0]))
         assert all("was busy" in wrong for wrong in session.wrong), session.wrong
@@ -186,7 +208,9 @@ def quick_to_rotate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "mql4" / "Include", folder / "Include")
     limits = folder / "Include" / "Bridge" / "Limits.mqh"
     text = limits.read_text("ascii")
-    changed = text.replace("#define JOURNAL_ROTATE_BYTES 67108864", "#define JOURNAL_ROTATE_BYTES 4096")
+    changed = text.replace(
+        "#define JOURNAL_ROTATE_BYTES 67108864", "#define JOURNAL_ROTATE_BYTES 4096"
+    )
     assert changed != text
     limits.write_text(changed, "ascii")
     shutil.copytree(PROGRAM.parent, folder / "programs")
@@ -207,11 +231,14 @@ def _aged() -> bytes:
 
 def _is_rotated(answers: list[list[str]]) -> None:
     opening, state, *rows = answers
-    assert opening == ["1", ""] and state[0] == "OK" and state[1] == "0"
+    assert opening == ["1", ""]
+    assert state[0] == "OK"
+    assert state[1] == "0"
     assert state[2:4] == [str(START_MS), str(START_MS + 30 + 10 * DAY_MS)]
     kept = [n for n, row in enumerate(rows, start=1) if row != ["0"]]
     assert kept == [4, 20, *range(21, 31)]
-    assert rows[3][1] == "1101" and rows[19][1] == "1000"
+    assert rows[3][1] == "1101"
+    assert rows[19][1] == "1000"
 
 
 ROWS: Final = tuple(_find(n) for n in range(1, 31))
@@ -263,5 +290,6 @@ def test_a_rotation_that_the_disk_does_not_take_changes_nothing(
     with core.session() as session:
         session.command("disk", "full")
         answers = session.run([opened(), STATE])
-        assert answers[1][0] == "FULL" and answers[1][4] == "30"
+        assert answers[1][0] == "FULL"
+        assert answers[1][4] == "30"
     assert (core.files / NAME).read_bytes() == _aged()

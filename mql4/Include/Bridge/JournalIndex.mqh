@@ -106,7 +106,7 @@ int CJournalIndex::Add(string rid) {
    if(m_slots[slot] != NOWHERE) return(m_slots[slot]);
    if(m_rows >= JOURNAL_ROWS_MAX) return(NOWHERE);
    int row = m_rows;
-   if(row == ArraySize(m_high)) Resize(MathMax(INDEX_ROWS_MIN, 2 * row));
+   if(row == ArraySize(m_high)) Resize(row > 0 ? 2 * row : INDEX_ROWS_MIN);
    m_high[row] = high;
    m_low[row] = low;
    intent_at[row] = NOWHERE;
