@@ -98,6 +98,7 @@ def _link(unit: Path, parts: Sequence[Path], program: Path, options: Sequence[st
     fresh = program.with_name(f"terminal.{os.getpid()}")
     _run([*_tool(), *options, "-o", fresh, unit, *parts, "-lzmq", "-pthread"])
     fresh.replace(program)
+    unit.unlink()  # large, and linked
 
 
 def _fixed_parts(options: Sequence[str]) -> list[Path]:

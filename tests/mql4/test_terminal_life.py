@@ -95,8 +95,22 @@ def test_another_account_shows_another_book(desk: Desk) -> None:
     assert desk.terminal.prints[-2:] == ["bye 6", "ready 999 Other-Real EURUSD"]
     assert desk.do("totals").value == "0/0"
     assert desk.terminal.command("orders")["balance"] == 500
-    desk.terminal.command("account", 12345678, "Broker-Demo", "demo", 10_000)
+    desk.terminal.command("manual_open", "EURUSD", "SELL", "0.1")
+    desk.terminal.command("account", 12345678, "Broker-Demo", "demo", 4)
     assert desk.do("totals").value == "1/1"
+    assert desk.terminal.command("orders")["balance"] == 10_000
+
+
+def test_the_account_and_its_money_survive_a_death(desk: Desk) -> None:
+    desk.terminal.command("account", 999, "Other-Real", "real", 500)
+    ticket = desk.terminal.command("manual_open", "EURUSD", "SELL", "0.01")["ticket"]
+    desk.terminal.command("manual_close", ticket)
+    before = desk.terminal.command("orders")
+    desk.terminal.kill()
+    desk.terminal.start()
+    assert desk.terminal.prints[-1].startswith("ready 999 Other-Real")
+    assert desk.terminal.command("orders") == before
+    assert before["balance"] == pytest.approx(499.88)
 
 
 def test_the_timer_keeps_its_granularity(desk: Desk) -> None:
@@ -115,6 +129,20 @@ def test_a_quote_of_the_charts_symbol_is_a_tick(desk: Desk) -> None:
         desk.do("totals")
     desk.terminal.command("price", "USDJPY", "150.2", "150.212")
     assert int(desk.do("counts").value.split("/")[0]) == before + 3
+
+
+def test_a_predicate_may_run_commands_while_the_program_talks(desk: Desk) -> None:
+    # The reader must not wait for the waiter, which waits for the reader's reply.
+    before = len(desk.terminal.prints)
+    for _ in range(50):
+        desk.terminal.command("manual_open", "EURUSD", "BUY", "0.01")
+    start = desk.begin("totals")
+    desk.terminal.wait_for(
+        lambda: (
+            len(desk.terminal.orders()) == 50
+            and any(line.startswith(start) for line in desk.terminal.prints[before:])
+        )
+    )
 
 
 def test_a_walk_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
@@ -227,6 +255,7 @@ def test_a_second_build_is_the_first_one() -> None:
 
 
 def test_a_terminal_runs_by_hand(tmp_path: Path) -> None:
+    build("programs/Desk.mq4", sanitize=False)
     made = subprocess.run(
         [sys.executable, "-m", "tests.mql4.terminal", str(tmp_path),
          "--source", "programs/Desk.mq4", "--walk", "50"],

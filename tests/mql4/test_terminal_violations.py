@@ -64,6 +64,15 @@ def test_without_a_sin_nothing_is_said(tmp_path: Path) -> None:
     _run(tmp_path, "none").stop()
 
 
+def test_what_a_sanitizer_says_fails_the_run(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, inputs={"Sin": "overflow"}, source="programs/Rude.mq4")
+    terminal.start()
+    terminal.wait_for(lambda: not terminal.running, 30)
+    with pytest.raises(AssertionError, match="signed integer overflow"):
+        terminal.stop()
+    assert "Rude.mq4" in terminal.sanitizer_report()
+
+
 @pytest.mark.parametrize("sin", CRITICAL)
 def test_a_critical_error_stops_the_program_without_a_goodbye(tmp_path: Path, sin: str) -> None:
     terminal = _run(tmp_path, sin)

@@ -85,7 +85,7 @@ def test_an_order_that_is_carried_out_late_is_found_when_it_appears(desk: TradeD
 
 
 def test_a_late_fill_right_before_the_second_look_is_no_absence(desk: TradeDesk) -> None:
-    desk.terminal.command("fail", "OrderSend", "128@1900")
+    desk.terminal.command("fail", "OrderSend", "128@3100")
     word = desk.order(Op.OPEN, an_open())
     desk.settle()
     assert desk.status(word["rid"])["status"] == "FILLED"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge_core.protocol.operations import Op
+from bridge_core.protocol.messages import Stop
+from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import child_rid
 from tests.mql4.trade_desk import TradeDesk, Word
@@ -47,8 +48,6 @@ def test_every_ticket_is_closed_or_cancelled_once_and_the_whole_is_done(desk: Tr
 
 def test_a_halted_account_is_flattened_all_the_same(desk: TradeDesk) -> None:
     ticket = desk.opened()["ticket"]
-    from bridge_core.protocol.messages import Stop
-
     desk.forward(Op.HALT, Stop(reason=""))
     assert _child(desk, desk.flatten(), ticket)["status"] == "FILLED"
 
@@ -125,9 +124,7 @@ def test_a_child_may_begin_after_a_restart_if_its_flatten_was_seen_before(desk: 
 
 
 @pytest.mark.parametrize("point", ["before", "inside", "after"])
-def test_death_in_the_middle_of_a_child_closes_no_ticket_twice(
-    desk: TradeDesk, point: str
-) -> None:
+def test_death_in_the_middle_of_a_child_closes_no_ticket_twice(desk: TradeDesk, point: str) -> None:
     ticket = desk.opened()["ticket"]
     frames = desk.flatten()
     desk.terminal.command("die", "OrderClose", point)
@@ -166,8 +163,6 @@ def test_a_flatten_that_has_begun_cannot_be_fenced_away(desk: TradeDesk) -> None
 
 
 def test_a_reduce_key_may_flatten(desk: TradeDesk) -> None:
-    from bridge_core.protocol.operations import Scope
-
     ticket = desk.opened()["ticket"]
     frames = desk.flatten(token={"scope": Scope.REDUCE})
     assert _child(desk, frames, ticket)["status"] == "FILLED"

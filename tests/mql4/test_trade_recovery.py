@@ -44,7 +44,7 @@ def _rid(frames: Frames) -> str:
     return frames.token.split(b":")[5].decode("ascii")
 
 
-# --- an OPEN -------------------------------------------------------------------------------------
+# --- an OPEN ------------------------------------------------------------------------------
 
 
 def test_death_before_the_intent_is_on_disk_means_that_it_never_runs(desk: TradeDesk) -> None:
@@ -133,7 +133,7 @@ def test_a_pending_order_is_found_resting_and_also_after_it_fired(desk: TradeDes
     assert desk.status(_rid(fired))["status"] == "FILLED"
 
 
-# --- CLOSE, MODIFY, CANCEL -------------------------------------------------------------------------
+# --- CLOSE, MODIFY, CANCEL ----------------------------------------------------------------
 
 
 def _prepared(desk: TradeDesk, op: Op) -> tuple[str, Request]:
@@ -228,7 +228,7 @@ def test_an_operators_resume_is_known_after_a_death_between_state_and_answer(
     assert word["status"] != "UNKNOWN"
 
 
-# --- what absence needs ------------------------------------------------------------------------------
+# --- what absence needs -------------------------------------------------------------------
 
 
 def _unknown(desk: TradeDesk) -> str:
@@ -270,7 +270,7 @@ def test_two_looks_nearer_than_the_settling_time_are_not_enough(desk: TradeDesk)
     assert desk.status(rid)["status"] == "UNKNOWN"
 
 
-# --- boot fence, tombstone, lost journal ----------------------------------------------------------------
+# --- boot fence, tombstone, lost journal --------------------------------------------------
 
 
 def test_the_boot_fence_keeps_out_what_was_signed_before_the_start(desk: TradeDesk) -> None:
@@ -387,7 +387,7 @@ def test_a_lost_state_file_beside_its_journal_means_halted(desk: TradeDesk) -> N
     assert any("STATE_LOST" in alert for alert in desk.alerts())
 
 
-# --- the disk ---------------------------------------------------------------------------------------
+# --- the disk -----------------------------------------------------------------------------
 
 
 def test_a_full_disk_lets_nothing_begin_and_says_so(desk: TradeDesk) -> None:
@@ -404,5 +404,3 @@ def test_a_full_disk_lets_nothing_begin_and_says_so(desk: TradeDesk) -> None:
     desk.turn()
     assert desk.run(frames) == word
     assert desk.order(Op.CLOSE, close(ticket))["status"] == "FILLED"
-
-

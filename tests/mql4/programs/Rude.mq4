@@ -107,6 +107,8 @@ void Commit()
       FileFlush(77);
    if(Sin=="file_left_open")
       Print(FileOpen("left.bin",FILE_WRITE|FILE_BIN));
+   if(Sin=="overflow")
+      Print(2147483647+(g_never+1));
    if(Sin=="out_of_range")
       g_data[16+g_never]=1;
    if(Sin=="zero_divide")

@@ -111,7 +111,7 @@ double Broker::margin() {
 }
 
 double Broker::equity() {
-  double sum = balance;
+  double sum = balance();
   for (const Order *order : open_orders())
     sum += floating_profit(*order) + order->swap + order->commission;
   return sum;
@@ -130,7 +130,7 @@ void Broker::settle(Order &order, double lots, double price, const std::string &
   order.close_s = now_s();
   order.profit = profit_at(order, lots, price);
   order.comment = comment.substr(0, 31);
-  if (is_position(order.type)) balance += order.profit + order.swap + order.commission;
+  if (is_position(order.type)) balance() += order.profit + order.swap + order.commission;
 }
 
 // Partial closing: the rest goes on under a new ticket with the old opening. Common observation
@@ -147,6 +147,11 @@ void Broker::split(Order &order, double lots) {
   touch(book_[rest.ticket] = rest);
 }
 
+void Broker::switch_account(long number, double amount) {
+  account.number = number;
+  balances_.emplace(number, amount);
+}
+
 void Broker::deposit(double amount) {
   Order row;
   row.ticket = book_.empty() ? 1 : ++next_ticket_;
@@ -155,7 +160,7 @@ void Broker::deposit(double amount) {
   row.profit = amount;
   row.open_s = row.close_s = now_s();
   row.comment = "Deposit";
-  balance += amount;
+  balance() += amount;
   touch(book_[row.ticket] = row);
   log_changes(0);
 }
@@ -192,7 +197,7 @@ void Broker::log_changes(long n) {
       quotes.push_back(Json().text("symbol", name).real("bid", terms.bid).real("ask", terms.ask)
                            .done());
   Json more;
-  more.raw("orders", json_array(rows)).real("balance", balance);
+  more.raw("orders", json_array(rows)).real("balance", balance());
   more.integer("account", account.number).integer("next_ticket", next_ticket_);
   more.raw("quotes", json_array(quotes));
   Entry entry;

@@ -61,10 +61,14 @@ class Broker {
  public:
   AccountTerms account;
   Flags flags;
-  double balance = 0;         // of the current account
   long history_since_s = 0;   // the Account History tab shows what closed since then
   long busy_until_us = 0;
   Ledger ledger;
+
+  double &balance() { return balances_[account.number]; }
+  // Another account: its own money, which `amount` is if nothing of it is known yet.
+  void switch_account(long number, double amount);
+  void set_balance(long number, double amount) { balances_[number] = amount; }
 
   // A trading call as the program makes it: faults, delays, ledger, rules. Blocks while "slow".
   Answer call(const Call &call);
@@ -114,6 +118,7 @@ class Broker {
   using Book = std::map<int, Order>;
   Book book_;
   Book frozen_;  // the book as it was when the connection was lost
+  std::map<long, double> balances_;  // by account number
   std::vector<Late> late_;
   std::vector<int> changed_;
   int next_ticket_ = 1000;

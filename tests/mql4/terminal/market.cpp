@@ -1,4 +1,4 @@
-// What happens to orders without anybody's call: quotes, stops, pendings that fire, expiry, stop-out.
+// What happens to orders without anybody's call: quotes, stops, pendings, expiry, stop-out.
 //
 // docs.mql4.com/constants/tradingconstants/orderproperties (pendings), common observation for the
 // comments `[sl]`, `[tp]`, `so: …` and `expiration [...]`, which no page documents.

@@ -93,7 +93,8 @@ void Program::deinit(int reason) {
 void Program::check_leaks() const {
   for (const std::string &leak : zmq_leaks())
     violation(leak + " left open at the end: the terminal would hang or crash on unload");
-  for (const std::string &leak : host::open_files()) violation("file left open at the end: " + leak);
+  for (const std::string &file : host::open_files())
+    violation("file left open at the end: " + file);
 }
 
 void Program::set_timer(long ms) {
