@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -42,7 +42,7 @@ from tests.support.running import free_port
 __all__ = ["main"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-INPUTS: Final = {
+INPUTS: Final[Mapping[str, str | int | float | bool]] = {
     "Symbols": "EURUSD", "MaxLots": 0.02, "MaxPositions": 3, "ExpectedAccount": 12345678,
     "ExpectedServer": "Broker-Demo", "SettleSeconds": 1,
 }  # fmt: skip

@@ -1,0 +1,128 @@
+"""The product's server and the Advisor's real source: an order's life, its end, and the stops."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from bridge_core.protocol.messages import Resume
+from bridge_core.protocol.operations import Op
+from tests.mql4.needs import needs_compiler
+from tests.mql4.terminal import Terminal
+from tests.support.ea_account import EaHouse, EaServer
+from tests.support.raw_client import RawClient, now_ms, open_body
+from tests.support.running import wait_until
+
+
+class Desk(NamedTuple):
+    """A server, its client, the terminal, and the keys to verify records with."""
+
+    server: EaServer
+    client: RawClient
+    terminal: Terminal
+    house: EaHouse
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    needs_compiler()
+    inputs = {
+        "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "ExpectedAccount": 12345678, "SettleSeconds": 1,
+        "ExpectedServer": "Broker-Demo",
+    }  # fmt: skip
+    with EaHouse(tmp_path) as house:
+        house.account.edit(
+            'login = 22437, server = "Fake-Demo"', 'login = 12345678, server = "Broker-Demo"'
+        )
+        with Terminal(tmp_path / "terminal", inputs=inputs) as terminal:
+            shutil.copy(house.account.folder / "ea" / "bridge.key", terminal.files / "bridge.key")
+            terminal.command("price", "EURUSD", "1.08500", "1.08512")
+            assert terminal.start() == 0
+            server = house.serve()
+            client = server.ready()
+            began = server.ea.link.status.beat
+            assert began is not None
+            wait_until(lambda: now_ms() > began.started + 1_100)  # its boot fence
+            yield Desk(server, client, terminal, house)
+            server.stop()
+
+
+def _submissions(desk: Desk) -> int:
+    return len(desk.terminal.submissions())
+
+
+def test_a_trade_from_beginning_to_end_is_attested_at_every_step(desk: Desk) -> None:
+    client = desk.client
+    opened = client.open(volume="0.10")
+    assert opened.status == "FILLED", opened.order()
+    ticket = opened.order().ticket
+    moved = client.modify(ticket, sl="1.08000")
+    part = client.close_position(ticket, volume="0.04")
+    pending = client.open(type="BUY_LIMIT", price="1.08000")
+    gone = client.cancel(pending.order().ticket)
+    rest = client.close_position(part.order().remaining_ticket)
+    statuses = [one.status for one in (moved, part, pending, gone, rest)]
+    assert statuses == ["DONE", "FILLED", "WORKING", "DONE", "FILLED"], [
+        one.order() for one in (moved, part, pending, gone, rest)
+    ]
+    for one in (opened, moved, part, pending, gone, rest):
+        desk.house.record_of(one.order())
+    assert not client.query(Op.GET_POSITIONS).positions
+    assert {deal.entry for deal in client.query(Op.GET_HISTORY).deals} == {"IN", "OUT"}
+
+
+def test_a_flatten_is_attested_as_a_whole_and_in_its_parts(desk: Desk) -> None:
+    desk.client.open()
+    desk.client.open(type="BUY_LIMIT", price="1.08000")
+    answer = desk.client.flatten()
+    view = answer.order()
+    assert answer.status == "DONE", view
+    desk.house.record_of(view)
+    assert len(view.children) == 2
+    for child in view.children:
+        desk.house.record_of(desk.client.status(child.rid).subject())
+
+
+def test_a_halt_and_a_resume_go_through_the_ea(desk: Desk) -> None:
+    desk.client.stop(Op.HALT)
+    wait_until(lambda: desk.server.ea.about().state == "HALTED")
+    assert desk.client.open().code == "HALTED"
+    operator = desk.server.client("operator")
+    answer = operator.do(Op.RESUME, Resume(cause="OPERATOR", reason="checked"))
+    assert answer.status == "DONE", answer.order()
+    desk.house.record_of(answer.order())
+    wait_until(lambda: desk.client.open().status == "FILLED")
+
+
+def test_what_the_server_denied_and_what_was_fenced_gets_the_eas_record(desk: Desk) -> None:
+    denied = desk.client.open(volume="50")
+    assert denied.code == "MAX_VOLUME"
+    assert desk.house.attested(desk.client, denied.token.rid).code == "MAX_VOLUME"
+    frames = desk.client.sign(Op.OPEN, open_body())
+    rid = frames.token.split(b":")[5].decode()
+    view = desk.client.fence(rid, desk.client.inc, now_ms()).subject()
+    assert view.status == "DENIED"
+    assert desk.house.record_of(view).order_hash == "0" * 64
+    assert desk.client.ask(frames).status == "DENIED"
+    assert not _submissions(desk)
+
+
+@pytest.mark.parametrize("point", ["before", "inside", "after"])
+def test_an_ea_killed_in_its_broker_call_acts_at_most_once_and_says_what_happened(
+    desk: Desk, point: str
+) -> None:
+    desk.terminal.command("die", "OrderSend", point)
+    frames = desk.client.sign(Op.OPEN, open_body())
+    rid = frames.token.split(b":")[5].decode()
+    desk.client.send(frames)
+    wait_until(lambda: _submissions(desk) == 1, 8)
+    desk.terminal.restart()
+    if point == "before":  # a broker that shows nothing proves nothing before it has settled
+        wait_until(lambda: desk.client.status(rid).subject().status == "UNKNOWN", 10)
+    else:
+        assert desk.house.attested(desk.client, rid, 25).status == "FILLED"
+    assert _submissions(desk) == 1
