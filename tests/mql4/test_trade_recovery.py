@@ -250,6 +250,31 @@ def test_without_a_connection_or_on_another_account_nothing_is_absent(desk: Trad
     assert desk.status(rid)["code"] == "ABSENT"
 
 
+def test_an_order_that_the_broker_executes_while_the_link_is_down_is_found_afterwards(
+    desk: TradeDesk,
+) -> None:
+    desk.terminal.command("fail", "OrderSend", "128@500")
+    rid = desk.order(Op.OPEN, an_open())["rid"]
+    desk.turn()
+    desk.terminal.command("flag", "connected", 0)
+    desk.settle()
+    desk.settle()
+    assert desk.status(rid)["status"] == "UNKNOWN"
+    desk.terminal.command("flag", "connected", 1)
+    desk.settle()
+    assert desk.status(rid)["status"] == "FILLED"
+    assert len(desk.submitted(rid)) == 1
+
+
+def test_an_unknown_outcome_raises_an_alert_at_once_and_again_after_a_restart(
+    desk: TradeDesk,
+) -> None:
+    rid = _unknown(desk)
+    assert any(rid in alert for alert in desk.alerts())
+    desk.die()
+    assert any(rid in alert for alert in desk.alerts())
+
+
 def test_a_history_tab_that_shows_too_little_proves_no_absence(desk: TradeDesk) -> None:
     desk.advance(4 * 3_600_000)
     rid = _unknown(desk)

@@ -41,9 +41,13 @@ public:
 
 //--- After the journal is open: every row without a result is looked for.
 void CReconciler::Start(CRoom &room) {
-   for(int i = 0; i < room.journal.OpenCount(); i++)
-      if(!room.watch.Begun(room.journal.OpenRid(i)))
+   for(int i = 0; i < room.journal.OpenCount(); i++) {
+      string rid = room.journal.OpenRid(i);
+      room.alerts.Raise("warning", CODE_RECONCILING, "outcome unknown since before the start: "
+                        + rid);
+      if(!room.watch.Begun(rid))
          room.alerts.Raise("error", CODE_RECONCILING, "too many orders of unknown outcome");
+   }
 }
 
 //--- What is known of a request id, from the journal or because it is being looked for.
