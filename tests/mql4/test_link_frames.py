@@ -167,7 +167,7 @@ def test_the_same_frames_again_get_the_stored_word(tmp_path: Path) -> None:
 
 
 def buried(hop: Hop, verb: str, *parts: str, frames: Frames | None = None) -> dict[str, Any]:
-    """The word about an order never seen, once the EA is sure that there is none (SettleSeconds)."""
+    """The word about an order never seen, once the EA is sure of it (SettleSeconds)."""
     word: dict[str, Any] = {}
 
     def final() -> bool:
