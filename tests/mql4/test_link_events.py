@@ -134,7 +134,7 @@ def test_an_order_of_ours_is_ours_in_every_event(tmp_path: Path) -> None:
     with attached(tmp_path) as (_terminal, hop):
         body = open_order("BUY", "0.30", client_order_id="mine-1", comment="Strategy_v1")
         word, rid = carried_out(hop, Op.OPEN, body, "FILLED")
-        ours = {
+        ours: dict[str, Any] = {
             "rid": rid, "client_order_id": "mine-1", "origin": "ours", "comment": "Strategy_v1",
             "magic": make_tag(hop.keys.acct, rid).mt4_magic,
         }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from bridge_core.protocol.messages import Fence, Stop
 from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.token import NO_INCARNATION
-from tests.mql4.hop import Hop, Keyring, attached
+from tests.mql4.hop import Hop, Keyring, attached, wait_for
 from tests.mql4.terminal import Terminal
 from tests.support.builders import close_order, open_order
 
@@ -79,7 +80,7 @@ def test_a_message_of_any_other_form_is_dropped_and_counted(tmp_path: Path) -> N
 def test_a_frame_beyond_the_bound_never_arrives_and_the_link_comes_back(tmp_path: Path) -> None:
     with attached(tmp_path) as (terminal, hop):
         hop.raw(b"", b"ZTH5", b"HEALTH:1", b"x" * 9_000)
-        hop.expect("HELLO")
+        hop.expect("HELLO", 20)
         hop.expect("BEAT")
         assert terminal.submissions() == []
 
@@ -150,7 +151,7 @@ def test_busy_is_said_before_the_broker_is_called(tmp_path: Path) -> None:
         assert busy.parts == ("41", frames.token.split(b":")[5].decode())
         answer = hop.expect("ANSWER")
         assert (answer.parts, answer.body["status"]) == (("41",), "FILLED")
-        assert len(terminal.submissions("OrderSend")) == 1
+        assert len(terminal.submissions()) == 1
 
 
 def test_the_same_frames_again_get_the_stored_word(tmp_path: Path) -> None:
@@ -162,16 +163,28 @@ def test_the_same_frames_again_get_the_stored_word(tmp_path: Path) -> None:
         rid = frames.token.split(b":")[5].decode()
         assert hop.ask("STATUS", rid) == first
         assert hop.ask("TOMBSTONE", rid, "trade-1") == first
-        assert len(terminal.submissions("OrderSend")) == 1
+        assert len(terminal.submissions()) == 1
+
+
+def buried(hop: Hop, verb: str, *parts: str, frames: Frames | None = None) -> dict[str, Any]:
+    """The word about an order never seen, once the EA is sure of it (SettleSeconds)."""
+    word: dict[str, Any] = {}
+
+    def final() -> bool:
+        word.update(hop.ask(verb, *parts, frames=frames))
+        return bool(word["status"] != "UNKNOWN")
+
+    wait_for(final, "it stays UNKNOWN", 20)
+    return word
 
 
 def test_status_and_tombstone_of_an_order_never_seen(tmp_path: Path) -> None:
-    with attached(tmp_path) as (terminal, hop):
+    with attached(tmp_path, SettleSeconds=1) as (terminal, hop):
         hop.past_boot()
         frames = hop.keys.sign(Op.OPEN, open_order())
         rid = frames.token.split(b":")[5].decode()
         assert hop.ask("STATUS", rid)["status"] == "NOT_SEEN"
-        tomb = hop.ask("TOMBSTONE", rid, "trade-1")
+        tomb = buried(hop, "TOMBSTONE", rid, "trade-1")
         assert (tomb["status"], tomb["code"]) == ("DENIED", "FENCED")
         assert hop.ask("EXEC", 0, frames=frames)["status"] == "DENIED"
         assert terminal.submissions() == []
@@ -190,12 +203,13 @@ def test_a_stop_is_answered_with_the_state_and_shown_in_the_beat(
 
 
 def test_a_fence_is_answered_with_a_word(tmp_path: Path) -> None:
-    with attached(tmp_path) as (terminal, hop):
+    with attached(tmp_path, SettleSeconds=1) as (terminal, hop):
         hop.past_boot()
         rid = secrets.token_hex(16)
         body = Fence(rid=rid, inc=NO_INCARNATION, iat=1_795_000_000_000, symbol="EURUSD")
         word = hop.ask("FORWARD", frames=hop.keys.sign(Op.FENCE, body))
-        assert (word["rid"], word["status"]) == (rid, "DENIED")
+        assert (word["rid"], word["status"]) == (rid, "UNKNOWN")  # not sure yet: no false word
+        assert buried(hop, "STATUS", rid)["status"] in {"DENIED", "NOT_SEEN"}
         assert terminal.submissions() == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_without_an_expected_account_it_says_that_it_will_trade_nothing(tmp_path
     ],
 )
 def test_another_account_is_named_and_its_book_is_not_shown(
-    tmp_path: Path, over: dict[str, str | int], text: str
+    tmp_path: Path, over: dict[str, Any], text: str
 ) -> None:
     with attached(tmp_path, **over) as (terminal, hop):
         terminal.wait_for(lambda: said(terminal, text) == 1)

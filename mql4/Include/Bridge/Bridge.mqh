@@ -194,6 +194,11 @@ void CBridge::Second(void) {
    m_pump.notice.Look(m_pump.desk.room.account, m_pump.expected);
    if(TickDue(m_looked, BRIDGE_KEYS_MS)) Keys();
    if(m_step != STEP_UP) return;
+   if(m_pump.Stuck()) {
+      m_pump.Close(false);
+      m_step = STEP_LINK;
+      Climb();
+   }
    m_pump.Second();
    Show();
 }

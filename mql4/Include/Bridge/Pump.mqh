@@ -20,6 +20,7 @@
 #define PUMP_SCAN_MS    100
 #define PUMP_HELLO_MS   100  // while there is no connection
 #define PUMP_SILENCE_MS 3000
+#define PUMP_STUCK_MS   5000  // without a connection: see Stuck
 
 class CPump {
 private:
@@ -34,6 +35,7 @@ private:
    uint m_scanned;        // GetTickCount of the last time, as all below
    uint m_hello;
    uint m_heard;
+   uint m_alone;  // since when nothing could leave
 
    void Handle(void);
    void Welcome(void);
@@ -57,6 +59,7 @@ public:
    CPump(void);
    bool Session(void) { return(m_session); }
    bool Mismatch(void);
+   bool Stuck(void);
    void Begin(string instance, string dll);
    bool Open(void);
    void Close(bool goodbye);
@@ -72,6 +75,7 @@ CPump::CPump(void) {
    m_scanned = 0;
    m_hello = 0;
    m_heard = 0;
+   m_alone = 0;
    expected = 0;
 }
 
@@ -95,10 +99,17 @@ void CPump::Begin(string instance, string dll) {
 bool CPump::Open(void) {
    m_greeted = false;
    m_session = false;
+   m_alone = GetTickCount();
    m_ticks.Begin(desk.room.caps);
    return(link.Open(desk.room.keys.Endpoint(), desk.room.keys.ServerPublic(),
                      desk.room.keys.CurvePublic(), desk.room.keys.CurveSecret())
            && link.Patience(PUMP_WAIT_MS));
+}
+
+//--- libzmq gives a connection up for good when its peer breaks the rules (a frame beyond
+//    MAXMSGSIZE): only a new socket connects again.
+bool CPump::Stuck(void) {
+   return(!m_greeted && GetTickCount() - m_alone > PUMP_STUCK_MS);
 }
 
 void CPump::Close(bool goodbye) {
@@ -224,6 +235,7 @@ void CPump::Lost(void) {
    if(m_session) Print("Bridge: the link to the server is down: waiting for it");
    m_session = false;
    m_greeted = false;
+   m_alone = GetTickCount();
 }
 
 //--- HELLO until WELCOME: at once when there is a connection, then each second.
