@@ -34,7 +34,8 @@ class Desk(NamedTuple):
 def desk(tmp_path: Path) -> Iterator[Desk]:
     needs_compiler()
     inputs = {
-        "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "ExpectedAccount": 12345678, "SettleSeconds": 1,
+        "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "SettleSeconds": 1,
+        "ExpectedAccount": 12345678,
         "ExpectedServer": "Broker-Demo",
     }  # fmt: skip
     with EaHouse(tmp_path) as house:
