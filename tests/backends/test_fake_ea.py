@@ -45,12 +45,14 @@ class Desk:
 
     def start(self) -> None:
         self.ea.start()
-        self.relay.greet()
-        self.ea.wait_welcome()
+        self._greeted()
 
     def restart(self) -> None:
         self.ea.restart()
-        self.relay.greet()
+        self._greeted()
+
+    def _greeted(self) -> None:
+        self.relay.greet(self.ea.instance)
         self.ea.wait_welcome()
 
     def sign(self, op: Op, body: Any, scope: Scope = Scope.TRADE, **over: Any) -> Frames:

@@ -275,9 +275,12 @@ def test_a_resume_is_done_only_when_the_ea_says_so(
 def test_a_resume_of_the_connectors_own_latch_asks_no_ea(
     operator: tuple[FakeServer, Ea, Connector],
 ) -> None:
-    _, ea, bridge = operator
+    server, ea, bridge = operator
     ea.change = stripped
     assert bridge.resume("LOG_FORK", "checked").status == "DONE"
+    rid = next(token.rid for token in map(_token, server.seen) if token.op == Op.RESUME)
+    assert bridge.find_order(rid).status == "DONE"
+    assert bridge.health().alarms == ()
 
 
 def test_a_late_word_of_the_ea_ends_a_resume(

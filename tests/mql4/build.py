@@ -20,6 +20,7 @@ from typing import Final
 
 from tests.mql4.check import include_dirs, show
 from tests.mql4.diagnostics import Message, compile_unit
+from tests.mql4.libraries import import_findings
 from tests.mql4.toolchain import HARNESS, MISSING, SANITIZE, compiler, zmq_header
 from tests.mql4.translator.translate import translate
 
@@ -29,7 +30,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CACHE: Final = ROOT / "build" / "ea"
 PARTS: Final = ("runtime", "builtins", "terminal")
 _FIXED: Final = ("-std=c++17", "-fsigned-char", "-Wall", "-Wextra", "-Werror", "-Wshadow")
-_PLAIN: Final = ("-O2", "-g1")
+_PLAIN: Final = ("-O1", "-g1")
+# What runs the program's own memory accesses; the terminal around it is the same in both variants.
+_WATCHED: Final = ("runtime", "builtins")
 _SANITIZED: Final = ("-O1", *SANITIZE)
 _JOBS: Final = 2
 _TIMEOUT_S: Final = 600
@@ -63,6 +66,8 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     if made.findings:
         found = [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
         raise BuildError("\n".join(show(each) for each in found))
+    if found := import_findings(made.unit()):
+        raise BuildError("\n".join(show(each) for each in found))
     options = _SANITIZED if sanitize else _PLAIN
     with _only_one():
         parts = _fixed_parts(options)
@@ -93,6 +98,7 @@ def _link(unit: Path, parts: Sequence[Path], program: Path, options: Sequence[st
     fresh = program.with_name(f"terminal.{os.getpid()}")
     _run([*_tool(), *options, "-o", fresh, unit, *parts, "-lzmq", "-pthread"])
     fresh.replace(program)
+    unit.unlink()  # large, and linked
 
 
 def _fixed_parts(options: Sequence[str]) -> list[Path]:
@@ -102,11 +108,12 @@ def _fixed_parts(options: Sequence[str]) -> list[Path]:
     sources = [path for part in PARTS for path in sorted((HARNESS / part).glob("*.cpp"))]
 
     def one(path: Path) -> Path:
-        key = _digest(path.read_text("utf-8"), _headers(), _version(), *options)
+        chosen = options if path.parent.name in _WATCHED else _PLAIN
+        key = _digest(path.read_text("utf-8"), _headers(), _version(), *chosen)
         to = folder / f"{path.parent.name}-{path.stem}-{key}.o"
         if not to.exists():
             fresh = to.with_suffix(f".{os.getpid()}")
-            _run([*_tool(), *_FIXED, *options, f"-I{HARNESS}", "-c", path, "-o", fresh])
+            _run([*_tool(), *_FIXED, *chosen, f"-I{HARNESS}", "-c", path, "-o", fresh])
             fresh.replace(to)
         return to
 

@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
         with terminal:
             print(f"OnInit returned {terminal.start()}", flush=True)
             _talk(terminal)
-    except (BuildError, TerminalDiedError, AssertionError) as error:
+    except (BuildError, CommandError, TerminalDiedError, AssertionError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -73,7 +73,9 @@ def judge(programs: Sequence[Program], *, lint_only: bool) -> list[Outcome]:
 def _translated(program: Program, folder: Path, namespace: str) -> Translation:
     path = folder / f"{program.name}.mq4"
     path.write_text(program.source, "utf-8")
-    return translate(path, (), None, namespace)
+    made = translate(path, (), None, namespace)
+    # Two programs may declare one DLL function differently; each gets its own.
+    return made._replace(cpp=made.cpp.replace("mqldll_", f"mqldll_{namespace}_"))
 
 
 def _compiled(
@@ -145,7 +147,7 @@ def main(argv: Sequence[str]) -> int:
         lint_only = True
     try:
         programs = read_verdicts(arguments.file) if arguments.file else load(CALIBRATION)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         print(f"{arguments.file}: no file of verdicts: {error}", file=sys.stderr)
         return 2
     outcomes = judge(programs, lint_only=lint_only)

@@ -87,12 +87,11 @@ class Session:
 
     def end(self) -> int:
         """End the process if it lives, and return its exit code."""
-        if self._process.poll() is None:
-            try:
-                for line in ("disk ok", "deinit 1", "quit"):
-                    self.command(line)
-            except BrokenPipeError:
-                pass  # it died of a planned death
+        try:
+            for line in ("disk ok", "deinit 1", "quit"):
+                self.command(line)
+        except BrokenPipeError:
+            pass  # it died of a planned death
         for text in self._prints():
             self.wrong.append(f"printed at the end: {text}")
         _, errors = self._process.communicate(timeout=RUN_S)
@@ -145,9 +144,12 @@ class Core:
     def run_dying(self, calls: Iterable[Sequence[str]], *commands: str) -> None:
         """Make the calls in a terminal that `commands` let die by SIGKILL on the way."""
         session = self.session()
-        for command in commands:
-            session.command(command)
-        with pytest.raises(AssertionError, match="the terminal ended"):
-            session.run(calls)
-        assert session.end() == -signal.SIGKILL
+        try:
+            for command in commands:
+                session.command(command)
+            with pytest.raises(AssertionError, match="the terminal ended"):
+                session.run(calls)
+        finally:
+            code = session.end()
+        assert code == -signal.SIGKILL
         assert not session.wrong, session.wrong

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from tests.mql4.toolchain import HARNESS, STANDARD, WARNINGS, compiler
 
-__all__ = ["Message", "compile_unit", "read_messages"]
+__all__ = ["Message", "compile_unit", "plain", "read_messages"]
 
 LINE: Final = re.compile(
     r"^(?P<path>[^:\n]+):(?P<line>\d+): (?P<kind>error|warning): (?P<text>.*)$"
@@ -23,6 +23,29 @@ WORDS: Final = (
     (re.compile(r"\b(?:ea::|struct |class )"), ""),
     (re.compile(r"{aka '[^']*'}"), ""),
     (re.compile(r"__lv\b"), ""),
+)
+# What g++ says when it meets a rule of MQL4 that the run-time states as a deleted function.
+MEANINGS: Final = (
+    (
+        re.compile(r"use of deleted function 'Lv<.*\[with T = (?P<type>[^\]]+)\]"),
+        "a `const {type} &` parameter takes a variable, no literal or temporary",
+    ),
+    (
+        re.compile(r"use of deleted function 'string operator\+.*\[with T = (?P<type>[^;\]]+)"),
+        "string + {type}: write (string)x",
+    ),
+    (
+        re.compile(r"use of deleted function '(?:MqlArray<.*>::operator=|.*\[\]::operator=)"),
+        "an array is not assigned: ArrayCopy",
+    ),
+    (
+        re.compile(r"use of deleted function '(?:\w+::)?(?P<type>\w+)(?:& (?:\w+::)*operator=|::)"),
+        "{type} holds a string or a dynamic array: it is not copied",
+    ),
+    (
+        re.compile(r"no match for 'operator(?P<sign>[/%])' .*MqlDividend<(?P<type>[^>]*)>"),
+        "{type} {sign} ...: the operands do not fit",
+    ),
 )
 
 
@@ -79,12 +102,27 @@ def read_messages(output: str) -> list[Message]:
         if path.startswith(str(HARNESS)) and origin is not None:
             path, number = origin
         option = OPTION.search(match["text"])
-        text = OPTION.sub("", match["text"])
-        for pattern, word in WORDS:
-            text = pattern.sub(word, text)
+        text = plain(OPTION.sub("", match["text"]))
         code = f"-W{option['name']}" if option else match["kind"]
         message = Message(path, number, code, " ".join(text.split()))
         if message not in messages:
             messages.append(message)
         origin = None
     return messages
+
+
+def plain(text: str) -> str:
+    """A message of g++ in the words of MQL4."""
+    for pattern, meaning in MEANINGS:
+        match = pattern.search(text)
+        if match is not None:
+            names = {name: _short(value) for name, value in match.groupdict().items()}
+            return meaning.format(**names)
+    for pattern, word in WORDS:
+        text = pattern.sub(word, text)
+    return text
+
+
+def _short(name: str) -> str:
+    """A type without the namespace it was put into."""
+    return re.sub(r"\b\w+::", "", name)

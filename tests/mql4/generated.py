@@ -83,8 +83,8 @@ class Maker:
         if op is Op.CANCEL:
             return m.Cancel(**ids, ticket=self.number(limits.TICKET_MAX, 1))
         if op is Op.FLATTEN:
-            scope = draw(("PENDINGS", "POSITIONS", "ALL"))
-            return m.Flatten(**ids, scope=scope, symbol=self.symbol(0), reason=reason)
+            scopes: tuple[m.Scope, ...] = ("PENDINGS", "POSITIONS", "ALL")
+            return m.Flatten(**ids, scope=draw(scopes), symbol=self.symbol(0), reason=reason)
         if op is Op.FENCE:
             rid = self.hex(32)
             return m.Fence(rid=rid, inc=self.hex(16), iat=time, symbol=self.symbol(0))

@@ -152,6 +152,7 @@ class Hop:
         self.kept: list[Message] = []
         self.events: list[SignedEvent] = []
         self.heartbeats: list[SignedEvent] = []
+        self.tokens: list[EventToken] = []  # of every numbered event, in order
         self.instances: list[str] = []
         self.greets = True  # answers each HELLO of the instance it welcomed, as a server does
         self._welcomed = ""
@@ -232,7 +233,11 @@ class Hop:
         verified = event_mac_holds(message.frames, token, self.keys.event_key(), Purpose.EVENT_EA)
         assert verified is not None, "an event whose MAC does not hold"
         event = SignedEvent(token, decode_reply(EventBody, verified), verified)
-        (self.heartbeats if event.body.type == "heartbeat" else self.events).append(event)
+        if event.body.type == "heartbeat":
+            self.heartbeats.append(event)
+        else:
+            self.events.append(event)
+            self.tokens.append(token)
 
     def expect(self, word: str, seconds: float = _WAIT_S) -> Message:
         """Wait for the next message with this word; the others are kept."""
@@ -300,6 +305,11 @@ class Hop:
     def beat(self) -> Mapping[str, Any]:
         """What the EA says of itself now."""
         return self.ask("HEALTH")
+
+    def past_boot(self) -> None:
+        """Wait until an order signed now is younger than the EA's boot fence (protocol.md 14)."""
+        started = self.beat()["started"]
+        wait_for(lambda: time.time_ns() // 1_000_000 > started + 1_050, "the clock stands")
 
 
 @contextmanager

@@ -5,11 +5,10 @@ A file holds programs one after the other:
     //// comma_operator | error | L401
     int OnInit() { int a = (1, 2); return(a); }
 
-The heading gives the name, the verdict (`error`, `warning`, `clean`; or `run` with what the program
-prints in `//> ` lines) and, for error and warning, what must be said of it: a lint code, or the name
-of a compiler's warning or a part of its message. `#property strict` is put in front, on the same
-line as the heading, so that line 1 is the heading; a program that says `//// ... | raw` behind its
-expectation is taken as it is.
+The heading gives the name, the verdict (`error`, `warning`, `clean`; or `run` with what the
+program prints in `//> ` lines) and, for error and warning, what must be said of it: a lint code,
+the name of a warning of g++, or `error` for an error of g++. `#property strict` stands in the
+heading's line, so that the heading is line 1; with `| raw` behind the expectation it does not.
 """
 
 from __future__ import annotations

@@ -90,6 +90,7 @@ class Terminal:
         self._prices: dict[str, tuple[str, str]] = {}
         self._advanced_ms = 0
         self._stepped_ms = 0
+        self._mono_ms = 0
         self._prepared: list[tuple[str, ...]] = []
         self._may_die = False
 
@@ -167,14 +168,16 @@ class Terminal:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        _error: BaseException | None,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
         _at: TracebackType | None,
     ) -> None:
-        if kind is None:
+        if error is None:
             self.stop()
-        else:
-            self.kill()
+            return
+        self.kill()
+        error.add_note(f"the terminal said last: {self.prints[-10:]}")
+        error.add_note(f"violations {self.violations}, criticals {self.criticals}")
 
     # --- talk --------------------------------------------------------------------------------
 
@@ -215,11 +218,15 @@ class Terminal:
     def wait_for(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
         """Wait until something holds, looking again at each event of the terminal."""
         until = time.monotonic() + seconds
-        with self._changed:
-            while not holds():
-                left = until - time.monotonic()
-                assert left > 0, f"it never came true; the last prints: {self.prints[-5:]}"
-                self._changed.wait(min(left, 0.05))
+        while True:
+            seen = len(self.events)
+            # Outside the lock: it may run commands, whose replies the reader has to take in.
+            if holds():
+                return
+            assert time.monotonic() < until, f"it never came true; last said {self.prints[-5:]}"
+            with self._changed:
+                if len(self.events) == seen:
+                    self._changed.wait(0.05)
 
     # --- within ------------------------------------------------------------------------------
 
@@ -234,6 +241,7 @@ class Terminal:
             self._send(symbol.command())
         self._send(("advance", str(self._advanced_ms)))
         self._send(("step_wall", str(self._stepped_ms)))
+        self._send(("step_mono", str(self._mono_ms)))
         for command in book.commands():
             self._send(command)
         self._send(
@@ -244,7 +252,8 @@ class Terminal:
                 str(book.next_ticket),
             )
         )
-        self._send(("balance", repr(float(book.balances.get(self.terms.account, 0)))))
+        for account, balance in book.balances.items():
+            self._send(("balance", str(account), repr(float(balance))))
         if self.terms.account not in book.balances:
             self._send(("deposit", repr(float(self.terms.balance))))
         for symbol in self.terms.symbols:
@@ -264,6 +273,8 @@ class Terminal:
                 self._advanced_ms += int(ms)
             case ("step_wall", ms):
                 self._stepped_ms += int(ms)
+            case ("step_mono", ms):
+                self._mono_ms += int(ms)
             case ("input", name, value):
                 self.inputs[name] = value
             case (name, *rest) if name in _STICKY:

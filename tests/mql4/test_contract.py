@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bridge_core.host.ledger import judge
 from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.limits import CLOCK_SKEW_MS_MAX
 from bridge_core.protocol.tag import make_tag
 from bridge_server.backends.ea_session import Pins
 from bridge_server.core.ports import Executed, NotBegun, Snapshot
 from tests.backends.contract import BackendContract
+from tests.mql4.judged import paper_lines
 from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 from tests.support.clock import SlidingClock
@@ -69,6 +71,9 @@ def world(tmp_path: Path) -> Iterator[Mt4World]:
             made.terminal = terminal
             _outlive_the_boot_fence(made)
             yield made
+            lines = paper_lines(terminal.ledger(), made.signed, ACCT, terminal.terms)
+            verdict = judge(lines, made.signed, ACCT)
+            assert verdict.kept, verdict
         finally:
             backend.close()
 

@@ -36,9 +36,7 @@ def core(tmp_path: Path) -> Core:
 
 def test_the_macs_of_the_vectors_are_the_advisors(core: Core) -> None:
     cases = _read("macs")
-    calls = [
-        ("mac", c["key"], c["purpose"], c["head"] or "-", c["body"] or "-") for c in cases
-    ]
+    calls = [("mac", c["key"], c["purpose"], c["head"] or "-", c["body"] or "-") for c in cases]
     assert core.run(calls) == [["1", c["mac"]] for c in cases]
 
 
@@ -180,6 +178,9 @@ def test_the_script_prints_a_line_per_group_and_fails_on_one_wrong_digit(
     assert len(prints) == len({vector[0] for vector in make_mql4.lines()}) + 1
     failed = [line for line in prints if "FAIL" in line]
     if damage == "none":
-        assert not failed and not alerts and prints[-1].startswith("self-test PASS")
+        assert not failed
+        assert not alerts
+        assert prints[-1].startswith("self-test PASS")
     else:
-        assert failed == ["self-test FAIL hmac: 5 of 6", prints[-1]] and len(alerts) == 1
+        assert failed == ["self-test FAIL hmac: 5 of 6", prints[-1]]
+        assert len(alerts) == 1

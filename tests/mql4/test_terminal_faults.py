@@ -97,6 +97,31 @@ def test_a_connection_lost_in_flight_is_no_execution(desk: Desk) -> None:
     assert desk.terminal.orders() == []
 
 
+def test_a_terminal_without_its_server_shows_what_it_knew(desk: Desk) -> None:
+    known = desk.buy()
+    desk.terminal.command("fail", "OrderSend", "128x")
+    desk.terminal.command("slow", "OrderSend", 300)
+    start = desk.begin(*SEND)
+    desk.terminal.wait_for(lambda: len(desk.terminal.submissions()) == 2)
+    desk.terminal.command("flag", "connected", 0)
+    desk.terminal.wait_for(lambda: any(line.startswith(start) for line in desk.terminal.prints))
+    desk.terminal.command("price", "EURUSD", "1.07000", "1.07012")
+    assert len(desk.terminal.orders()) == 2  # the broker executed it, and the terminal cannot know
+    assert desk.do("totals").value == "1/1"
+    assert desk.do("select", known, 1, 0).value.startswith(f"{known},")
+    assert desk.do("select", known + 1, 1, 0) == ("none", 4108)
+    assert desk.do("quote").value == "1.08500"
+    desk.terminal.command("flag", "connected", 1)
+    assert desk.do("totals").value == "2/1"
+    assert desk.do("quote").value == "1.07000"
+
+
+def test_get_tick_count_wraps(desk: Desk) -> None:
+    now = int(desk.do("clocks").value.split("/")[2])
+    desk.terminal.command("step_mono", 2**32 - now - 1)
+    assert int(desk.do("clocks").value.split("/")[2]) < 60_000
+
+
 # Where the process dies, and how many orders the broker has afterwards.
 DEATHS = [("before", 0), ("inside", 1), ("after", 1)]
 

@@ -27,7 +27,7 @@ SINS = {
     "context_leak": "a ZeroMQ context left open at the end",
     "busy": "OnTimer was busy for",
     "sleepy": "OnTimer slept 3100 ms",
-    "slow_goodbye": "OnDeinit was busy for",
+    "slow_goodbye": "OnDeinit slept longer",
     "no_select": "OrderTicket() without a successful OrderSelect",
     "long_comment": "longer than 31 characters",
     "hash_nothing": "CryptEncode of empty data",
@@ -62,6 +62,15 @@ def test_a_sin_is_named(tmp_path: Path, sin: str) -> None:
 
 def test_without_a_sin_nothing_is_said(tmp_path: Path) -> None:
     _run(tmp_path, "none").stop()
+
+
+def test_what_a_sanitizer_says_fails_the_run(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, inputs={"Sin": "overflow"}, source="programs/Rude.mq4")
+    terminal.start()
+    terminal.wait_for(lambda: not terminal.running, 30)
+    with pytest.raises(AssertionError, match="signed integer overflow"):
+        terminal.stop()
+    assert "Rude.mq4" in terminal.sanitizer_report()
 
 
 @pytest.mark.parametrize("sin", CRITICAL)

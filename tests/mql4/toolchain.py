@@ -31,8 +31,8 @@ WARNINGS: Final = (
     "-Wno-missing-field-initializers",
 )
 SANITIZE: Final = (
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=undefined",
+    "-fsanitize=address,undefined,float-cast-overflow",
+    "-fno-sanitize-recover=undefined,float-cast-overflow",
     "-fno-omit-frame-pointer",
     "-ftrivial-auto-var-init=pattern",
     "-g1",

@@ -1,6 +1,6 @@
-"""The Advisor's trading desk in the simulated terminal, without a link: signed frames in, words out.
+"""The Advisor's trading desk in the simulated terminal, without a link.
 
-`TradeDesk` runs programs/trade_main.mq4. Time is the terminal's: `advance` moves its clocks and
+`TradeDesk` runs programs/trade_main.mq4: signed frames in, words out. Time is the terminal's: `advance` moves its clocks and
 the signer's together, so no test waits for a settling time.
 """
 
@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from bridge_core.protocol.codes import Status
 from bridge_core.protocol.messages import Cancel, Close, Fence, Flatten, Modify, Open, Request
@@ -19,6 +19,7 @@ from bridge_core.protocol.operations import Op, Purpose, Scope
 from bridge_core.protocol.signing import Frames, ea_record_mac_holds, order_hash
 from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import EaRecord, parse_ea_record, parse_request
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import BrokerTerms, SymbolTerms, Terminal
 from tests.support.fake_ea_relay import House, kid_of, write_keys
 
@@ -81,6 +82,7 @@ class TradeDesk:
         inputs: Mapping[str, str | int | float | bool] | None = None,
         terms: BrokerTerms | None = None,
     ) -> None:
+        needs_compiler()
         self.house = House(_UNUSED_PORT)
         wanted = {
             "ExpectedAccount": 12345678, "ExpectedServer": "Broker-Demo",
@@ -89,24 +91,39 @@ class TradeDesk:
         self.terminal = Terminal(
             folder, inputs=wanted, terms=terms, source="programs/trade_main.mq4"
         )
-        write_keys(self.house, self.terminal.files)
         self.signed: dict[str, tuple[Op, Request, int]] = {}
         self._advanced_ms = 0
         self._number = 0
 
-    def __enter__(self) -> TradeDesk:
+    def __enter__(self) -> Self:
+        self._grow_old()
+        write_keys(self.house, self.terminal.files)
         self.start()
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self.terminal.__exit__(*error)
+    def _grow_old(self) -> None:
+        """Let the account be older than the Advisor: its deposit is an hour ago."""
+        assert self.terminal.start() != 0, "without a key file it must not start"
+        self.terminal.kill()
+        self.terminal.prints.clear()
+        self._advance_all(3_600_000)
+
+    def _advance_all(self, ms: int) -> None:
+        self.terminal.command("advance", ms)
+        self._advanced_ms += ms
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self.terminal.stop()
+        else:
+            self.terminal.kill()
 
     # --- life and time -------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the terminal and let the boot fence pass for what is signed from now on."""
+        (self.terminal.files / "trade_in.txt").unlink(missing_ok=True)
         assert self.terminal.start() == 0, self.terminal.prints
-        self._number = 0
         self.advance(PAST_FENCE_MS)
 
     def die(self) -> None:
@@ -116,8 +133,7 @@ class TradeDesk:
 
     def advance(self, ms: int) -> None:
         """Move every clock."""
-        self.terminal.command("advance", ms)
-        self._advanced_ms += ms
+        self._advance_all(ms)
 
     def now_ms(self) -> int:
         """The signer's clock, UTC ms."""
@@ -135,7 +151,8 @@ class TradeDesk:
         mark = f"A {self._number} "
         said = self.terminal.prints
         self.terminal.wait_for(lambda: any(one.startswith(mark) for one in said[-40:]))
-        return next(one for one in reversed(said) if one.startswith(mark))[len(mark) :]
+        answer: str = next(one for one in reversed(said) if one.startswith(mark))
+        return answer[len(mark) :]
 
     def post(self, verb: str, *words: object) -> None:
         """Give one command, without awaiting its answer (the terminal may die of it)."""
@@ -162,7 +179,7 @@ class TradeDesk:
         assert answer != "dropped"
         return self.verified(answer, frames)
 
-    def order(self, op: Op, body: Request, **changes: Any) -> Word:
+    def order(self, op: Op, body: Request | bytes, **changes: Any) -> Word:
         """Sign, EXEC and return the verified word."""
         return self.run(self.sign(op, body, **changes))
 
@@ -198,6 +215,7 @@ class TradeDesk:
 
     def settle(self) -> None:
         """Let two looks, a settling time apart, happen."""
+        self.advance(1_100)  # a look a second
         self.turn(4)
         self.advance(SETTLE_MS + 100)
         self.turn(4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -161,7 +162,8 @@ class Relay:
         if text.startswith("HELLO:"):
             self._peer = peer
             if self.welcome:
-                self.say("WELCOME:00112233445566ff")
+                with suppress(zmq.ZMQError):  # the HELLO of one that has died since
+                    self.say("WELCOME:00112233445566ff")
         return True
 
     def say(self, head: str, frames: Frames | None = None) -> None:
@@ -171,12 +173,11 @@ class Relay:
             message += [limits.FRAME_TAG, *frames]
         self._socket.send_multipart(message)
 
-    def greet(self, seconds: float = 5.0) -> str:
-        """Wait for a HELLO; return the EA's instance."""
-        self.heard = [one for one in self.heard if not one[0].startswith("HELLO:")]
-        return self.wait_for("HELLO:", seconds)[0].partition(":")[2]
+    def greet(self, instance: str = "", seconds: float = 10.0) -> str:
+        """Wait for a HELLO, of one instance or of any; return the EA's instance."""
+        return self.wait_for(f"HELLO:{instance}", seconds)[0].partition(":")[2]
 
-    def wait_for(self, start: str, seconds: float = 5.0) -> tuple[str, Any, Frames | None]:
+    def wait_for(self, start: str, seconds: float = 10.0) -> tuple[str, Any, Frames | None]:
         """Return the first message whose head starts so; it is taken out of `heard`."""
         until = time.monotonic() + seconds
         while True:

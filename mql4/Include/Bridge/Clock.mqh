@@ -32,6 +32,7 @@ private:
    long   m_jump_ms;
 
    void   Follow(long offset_ms, long mono_ms);
+   long   Distance(long ms) const { return(ms < 0 ? -ms : ms); }
 
 public:
           CClock(void);
@@ -106,8 +107,8 @@ void CClock::Observe(long wall_ms, long mono_ms) {
    long offset_ms = wall_ms - mono_ms;
    long step = offset_ms - m_offset_ms;
    long creep = offset_ms - m_reference_us / 1000;
-   long jump = MathAbs(step) >= MathAbs(creep) ? step : creep;
-   if(MathAbs(jump) > CLOCK_JUMP_MS_MAX) {
+   long jump = Distance(step) >= Distance(creep) ? step : creep;
+   if(Distance(jump) > CLOCK_JUMP_MS_MAX) {
       m_jump_ms = jump;
       m_unstable = true;
       m_unstable_since_ms = mono_ms;
@@ -123,7 +124,8 @@ void CClock::Observe(long wall_ms, long mono_ms) {
 
 //--- Move the reference towards the offset, no faster than honest slewing.
 void CClock::Follow(long offset_ms, long mono_ms) {
-   long allowed_us = MathMax(0, mono_ms - m_seen_ms) * CLOCK_FOLLOW_PPM / 1000;
+   long passed_ms = mono_ms > m_seen_ms ? mono_ms - m_seen_ms : 0;
+   long allowed_us = passed_ms * CLOCK_FOLLOW_PPM / 1000;
    long distance_us = 1000 * offset_ms - m_reference_us;
    if(distance_us > allowed_us) distance_us = allowed_us;
    if(distance_us < -allowed_us) distance_us = -allowed_us;

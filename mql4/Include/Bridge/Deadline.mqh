@@ -31,7 +31,8 @@ bool CDeadline::Passed(long wall_ms, long mono_ms) const {
 
 //--- ms left on the clock that is nearer, never below 0.
 long CDeadline::Remaining(long wall_ms, long mono_ms) const {
-   long left = MathMin(m_wall_ms - wall_ms, m_mono_ms - mono_ms);
+   long left = m_wall_ms - wall_ms;
+   if(m_mono_ms - mono_ms < left) left = m_mono_ms - mono_ms;
    return(left > 0 ? left : 0);
 }
 //+------------------------------------------------------------------+

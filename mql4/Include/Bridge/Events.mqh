@@ -38,6 +38,7 @@ private:
    bool Ended(CJournal &journal, CRow &was, CRow &end, bool late);
    bool EndedPart(CJournal &journal, long held, CRow &end, bool late);
    bool Continues(CRow &row, CRow &gone, long rest);
+   long Chain(CRow &gone);
    void Passed(CJournal &journal);
    bool Waits(CRow &row);
    void Fresh(CJournal &journal);
@@ -225,6 +226,21 @@ int CEvents::Successor(CRow &rows[], CRow &gone, long rest) {
    return(-1);
 }
 
+//--- the lots of `gone` before any part of it was closed: its own and those of all that follow it
+long CEvents::Chain(CRow &gone) {
+   CRow last;
+   last.CopyFrom(gone);
+   long held = last.volume;
+   int next = Successor(m_past, last, -1);
+   while(next >= 0) {
+      held += m_past[next].volume;
+      last.CopyFrom(m_past[next]);
+      next = Successor(m_past, last, -1);
+   }
+   next = Successor(m_now, last, -1);
+   return(next >= 0 ? held + m_now[next].volume : held);
+}
+
 //--- what came and went between two scans
 void CEvents::Passed(CJournal &journal) {
    for(int i = 0; i < ArraySize(m_past); i++) {
@@ -236,9 +252,7 @@ void CEvents::Passed(CJournal &journal) {
       CRow end;
       end.CopyFrom(m_past[i]);
       origin.Mark(journal, end);
-      long held = end.volume;
-      int next = Successor(m_now, end, -1);
-      if(next >= 0) held += m_now[next].volume;
+      long held = Chain(end);
       if(end.IsPending()) Push(m_bodies.Order("order_placed", end, ""));
       else Push(m_bodies.Opened(end, false));
       CRow was;

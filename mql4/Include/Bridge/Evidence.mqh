@@ -13,6 +13,8 @@
 #define LOOK_NOTHING 1
 #define LOOK_KNOWN 2
 
+#define CAUSE_OPERATOR "OPERATOR"
+
 class CEvidence {
 private:
    CFacts m_facts;
@@ -151,12 +153,14 @@ int CEvidence::LookCancel(CRoom &room, CRequest &request, CWord &word) {
 
 //--- The whole FLATTEN: done if nothing that was in scope when it was first seen is still open.
 int CEvidence::LookFlatten(CRoom &room, CRequest &request, CWord &word) {
+   COrder order;
    int tickets[];
    long seen_ms = 0;
    if(!room.journal.FlattenTickets(request.rid, tickets, seen_ms)) return(LOOK_BLIND);
    bool open = false;
    for(int i = 0; i < ArraySize(tickets); i++) {
       if(ChildPending(room, request.rid, tickets[i])) return(LOOK_BLIND);
+      if(!room.pools.ByTicket(tickets[i], order)) return(LOOK_BLIND);
       if(StillOpen(room, tickets[i])) open = true;
    }
    word.status = open ? STATUS_PARTIAL : STATUS_DONE;
@@ -170,8 +174,7 @@ bool CEvidence::ChildPending(CRoom &room, string rid, int ticket) {
    return(room.journal.Known(child) && !room.journal.Ended(child));
 }
 
-//--- Whether a ticket, or what a partial close left of it, is still open. One that neither list
-//    shows is not among the trades: it was closed beyond the visible history.
+//--- Whether a ticket, or what a partial close left of it, is still open.
 bool CEvidence::StillOpen(CRoom &room, int ticket) {
    COrder order, rest;
    if(!room.pools.ByTicket(ticket, order)) return(false);
@@ -182,9 +185,11 @@ bool CEvidence::StillOpen(CRoom &room, int ticket) {
    return(true);
 }
 
-//--- The state file names the request id that it was last changed by.
+//--- The state file names the request id that it was last changed by. A cause that is not the
+//    Advisor's own has nothing to end here.
 int CEvidence::LookResume(CRoom &room, CRequest &request, CWord &word) {
-   if(room.state.Rid() != request.rid) return(LOOK_NOTHING);
+   bool own = request.body.cause == CAUSE_OPERATOR;
+   if(own && room.state.Rid() != request.rid) return(LOOK_NOTHING);
    word.status = STATUS_DONE;
    return(LOOK_KNOWN);
 }

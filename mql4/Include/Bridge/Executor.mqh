@@ -193,7 +193,7 @@ void CExecutor::Cancel(CRoom &room, CHerald &herald, CRequest &request, CWord &w
 //    operator's word is taken, and there is nothing to end here.
 void CExecutor::Resume(CRoom &room, CRequest &request, CWord &word) {
    if(!Intend(room, request, word)) return;
-   if(request.body.cause == "OPERATOR" && !room.state.Resume(request.rid)) {
+   if(request.body.cause == CAUSE_OPERATOR && !room.state.Resume(request.rid)) {
       word.Refuse(CODE_JOURNAL_FULL, "", "");
       m_scribe.Deny(room, request, word);
       return;

@@ -83,11 +83,11 @@ bool CFlatJson::Quoted(string &value) {
          m_at++;
          continue;
       }
-      if(m_at > start) value = value + StringSubstr(m_json, start, m_at - start);
+      if(m_at > start) value += StringSubstr(m_json, start, m_at - start);
       if(!Escape(value)) return(false);
       start = m_at;
    }
-   if(m_at > start) value = value + StringSubstr(m_json, start, m_at - start);
+   if(m_at > start) value += StringSubstr(m_json, start, m_at - start);
    m_at++;
    return(true);
 }
@@ -98,7 +98,7 @@ bool CFlatJson::Escape(string &value) {
    ushort c = Here();
    m_at++;
    if(c == '"' || c == '\\') {
-      value = value + ShortToString(c);
+      value += ShortToString(c);
       return(true);
    }
    if(c != 'u' || m_at + 4 > StringLen(m_json)) return(false);
@@ -109,7 +109,7 @@ bool CFlatJson::Escape(string &value) {
       code = 16 * code + digit;
       m_at++;
    }
-   value = value + ShortToString((ushort)code);
+   value += ShortToString((ushort)code);
    return(true);
 }
 

@@ -10,9 +10,11 @@
 #property strict
 #include <Bridge/Room.mqh>
 
+#define FLATTEN_WALKS 5                // of the list of trades, until one was not disturbed
+
 class CFlattener {
 private:
-   bool   Fix(CRoom &room, CRequest &request, int &tickets[]);
+   bool   Fix(CRoom &room, CRequest &request, int &tickets[], CWord &word);
    bool   ParentIsDead(CRoom &room, string rid);
 
 public:
@@ -48,18 +50,23 @@ bool CFlattener::InScope(CRoom &room, CRequest &request, CWord &word) {
    if(request.token.op != OP_FLATTEN) return(true);
    if(ParentIsDead(room, request.token.rid)) return(word.Refuse(CODE_FENCED, "", ""));
    if(!room.journal.FlattenTickets(request.token.rid, tickets, seen_ms)
-      && !Fix(room, request, tickets))
-      return(word.Refuse(CODE_JOURNAL_FULL, "", ""));
+      && !Fix(room, request, tickets, word))
+      return(false);
    if(!request.child) return(true);
    for(int i = 0; i < ArraySize(tickets); i++)
       if(tickets[i] == request.ticket) return(true);
    return(word.Refuse(CODE_TICKET_UNKNOWN, "", IntegerToString(request.ticket)));
 }
 
-bool CFlattener::Fix(CRoom &room, CRequest &request, int &tickets[]) {
+//--- A scope with a ticket missing would call the FLATTEN done while something is open.
+bool CFlattener::Fix(CRoom &room, CRequest &request, int &tickets[], CWord &word) {
    string symbol = request.child ? request.flatten_symbol : request.body.symbol;
-   room.pools.OpenTickets(request.body.scope, symbol, tickets);
-   return(room.journal.Flatten(request.token.rid, tickets, room.clock.WallMs()));
+   bool whole = false;
+   for(int i = 0; i < FLATTEN_WALKS && !whole; i++)
+      whole = room.pools.OpenTickets(request.body.scope, symbol, tickets);
+   if(!whole) return(word.Refuse(CODE_BROKER_BUSY, "", ""));
+   if(room.journal.Flatten(request.token.rid, tickets, room.clock.WallMs())) return(true);
+   return(word.Refuse(CODE_JOURNAL_FULL, "", ""));
 }
 
 //--- A FLATTEN that was fenced, or has its word already, begins no child any more.

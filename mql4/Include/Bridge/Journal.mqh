@@ -154,6 +154,7 @@ bool CJournal::AddResult(string kind, CJournalRow &row, long now_ms) {
    string order_hash = begun ? had.order_hash : row.order_hash;
    string text = kind + " " + row.rid + " " + IntegerToString(now_ms) + " " + kid + " " + op + " "
                  + order_hash + " " + row.status + " " + row.word;
+   if(StringLen(text) > JOURNAL_TEXT_CHARS_MAX) return(false);
    bool written = m_file.IsOpen() && WriteLate() && m_file.Append(text, offset);
    if(!written) {
       if(!Keep(text)) return(false);

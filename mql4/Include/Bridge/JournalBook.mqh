@@ -194,7 +194,7 @@ void CJournalBook::Learn(string text, long offset) {
       return;
    }
    m_index.last_ms[row] = JournalNumber(text, at);
-   m_newest_ms = MathMax(m_newest_ms, m_index.last_ms[row]);
+   if(m_index.last_ms[row] > m_newest_ms) m_newest_ms = m_index.last_ms[row];
    if(kind == "INTENT") m_index.intent_at[row] = offset;
    if(kind == "FLATTEN" && m_index.flatten_at[row] == NOWHERE) m_index.flatten_at[row] = offset;
    if(kind == "RESULT" || kind == "TOMB") {

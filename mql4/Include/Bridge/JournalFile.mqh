@@ -147,7 +147,7 @@ int CJournalFile::Next(string &text, long &offset) {
 //--- Move the window on; false at the end of the file.
 bool CJournalFile::Refill(void) {
    int left = m_used - m_line;
-   if(m_line > 0 && left > 0) ArrayCopy(m_buffer, m_buffer, 0, m_line, left);
+   for(int i = 0; m_line > 0 && i < left; i++) m_buffer[i] = m_buffer[m_line + i];
    m_base += m_line;
    m_look -= m_line;
    m_line = 0;
@@ -197,10 +197,10 @@ bool CJournalFile::Add(string text, bool flush, long &offset) {
    offset = -1;
    if(m_handle == INVALID_HANDLE || m_health == JOURNAL_FATAL) return(false);
    int count = StringLen(text);
-   if(count < 1 || count > JOURNAL_LINE_BYTES_MAX - 64 || !BytesFromText(text, line)) return(false);
+   if(count < 1 || count > JOURNAL_TEXT_CHARS_MAX || !BytesFromText(text, line)) return(false);
    if(!BytesPrintable(line, 0, count)) return(false);
    long padded = m_dirty - m_end - LINK_CHARS - 2;
-   if(padded > JOURNAL_LINE_BYTES_MAX - 64) {
+   if(padded > JOURNAL_TEXT_CHARS_MAX) {
       Fail(JOURNAL_FATAL, "more was torn off than one line can be");
       return(false);
    }

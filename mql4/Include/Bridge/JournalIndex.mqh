@@ -10,7 +10,7 @@
 #include <Bridge/Bytes.mqh>
 
 #define INDEX_SLOTS_MIN 4096
-#define INDEX_RESERVE 8192
+#define INDEX_ROWS_MIN 1024
 #define NOWHERE -1
 
 class CJournalIndex {
@@ -22,6 +22,7 @@ private:
 
    int    Slot(long high, long low) const;
    void   Grow(void);
+   void   Resize(int rows);
    void   Split(string rid, long &high, long &low) const;
 
 public:
@@ -46,15 +47,21 @@ void CJournalIndex::Clear(void) {
    m_rows = 0;
    ArrayResize(m_slots, INDEX_SLOTS_MIN);
    ArrayInitialize(m_slots, NOWHERE);
-   ArrayResize(m_high, 0);
-   ArrayResize(m_low, 0);
-   ArrayResize(intent_at, 0);
-   ArrayResize(result_at, 0);
-   ArrayResize(flatten_at, 0);
-   ArrayResize(protect_at, 0);
-   ArrayResize(last_ms, 0);
-   ArrayResize(tomb, 0);
-   ArrayResize(protecting, 0);
+   Resize(0);
+}
+
+//--- Room for this many rows. It grows by doubling: one at a time would cost the square of
+//    their number.
+void CJournalIndex::Resize(int rows) {
+   ArrayResize(m_high, rows);
+   ArrayResize(m_low, rows);
+   ArrayResize(intent_at, rows);
+   ArrayResize(result_at, rows);
+   ArrayResize(flatten_at, rows);
+   ArrayResize(protect_at, rows);
+   ArrayResize(last_ms, rows);
+   ArrayResize(tomb, rows);
+   ArrayResize(protecting, rows);
 }
 
 //--- The two halves of 32 hex digits.
@@ -99,16 +106,7 @@ int CJournalIndex::Add(string rid) {
    if(m_slots[slot] != NOWHERE) return(m_slots[slot]);
    if(m_rows >= JOURNAL_ROWS_MAX) return(NOWHERE);
    int row = m_rows;
-   int count = row + 1;
-   ArrayResize(m_high, count, INDEX_RESERVE);
-   ArrayResize(m_low, count, INDEX_RESERVE);
-   ArrayResize(intent_at, count, INDEX_RESERVE);
-   ArrayResize(result_at, count, INDEX_RESERVE);
-   ArrayResize(flatten_at, count, INDEX_RESERVE);
-   ArrayResize(protect_at, count, INDEX_RESERVE);
-   ArrayResize(last_ms, count, INDEX_RESERVE);
-   ArrayResize(tomb, count, INDEX_RESERVE);
-   ArrayResize(protecting, count, INDEX_RESERVE);
+   if(row == ArraySize(m_high)) Resize(row > 0 ? 2 * row : INDEX_ROWS_MIN);
    m_high[row] = high;
    m_low[row] = low;
    intent_at[row] = NOWHERE;
@@ -119,7 +117,7 @@ int CJournalIndex::Add(string rid) {
    tomb[row] = 0;
    protecting[row] = 0;
    m_slots[slot] = row;
-   m_rows = count;
+   m_rows++;
    if(2 * m_rows > ArraySize(m_slots)) Grow();
    return(row);
 }

@@ -17,14 +17,14 @@ string JsonQuote(string s) {
    for(int i = 0; i < count; i++) {
       ushort c = StringGetCharacter(s, i);
       if(c >= 0x20 && c < 0x7F && c != '"' && c != '\\') continue;
-      if(i > start) out = out + StringSubstr(s, start, i - start);
+      if(i > start) out += StringSubstr(s, start, i - start);
       start = i + 1;
-      if(c == '"') out = out + "\\\"";
-      else if(c == '\\') out = out + "\\\\";
-      else out = out + StringFormat("\\u%04x", (int)c);
+      if(c == '"') out += "\\\"";
+      else if(c == '\\') out += "\\\\";
+      else out += StringFormat("\\u%04x", (int)c);
    }
    if(start == 0) return("\"" + s + "\"");
-   if(count > start) out = out + StringSubstr(s, start, count - start);
+   if(count > start) out += StringSubstr(s, start, count - start);
    return(out + "\"");
 }
 
@@ -63,40 +63,40 @@ void CJson::Begin(void) {
 }
 
 void CJson::Name(string name) {
-   if(!m_first) m_text = m_text + ",";
+   if(!m_first) m_text += ",";
    m_first = false;
-   if(!m_array[m_depth]) m_text = m_text + JsonQuote(name) + ":";
+   if(!m_array[m_depth]) m_text += JsonQuote(name) + ":";
 }
 
 void CJson::Text(string name, string value) {
    Name(name);
-   m_text = m_text + JsonQuote(value);
+   m_text += JsonQuote(value);
 }
 
 void CJson::Number(string name, long value) {
    Name(name);
-   m_text = m_text + IntegerToString(value);
+   m_text += IntegerToString(value);
 }
 
 void CJson::Flag(string name, bool value) {
    Name(name);
-   m_text = m_text + (value ? "true" : "false");
+   m_text += (value ? "true" : "false");
 }
 
 //--- A decimal as a JSON string by the reply grammar of protocol.md 5.1.
 void CJson::Decimal(string name, double value, int digits) {
    Name(name);
-   m_text = m_text + "\"" + DecimalOf(value, digits) + "\"";
+   m_text += "\"" + DecimalOf(value, digits) + "\"";
 }
 
 //--- A value that is JSON already.
 void CJson::Raw(string name, string json) {
    Name(name);
-   m_text = m_text + json;
+   m_text += json;
 }
 
 void CJson::Open(string bracket, bool array) {
-   m_text = m_text + bracket;
+   m_text += bracket;
    m_first = true;
    if(m_depth < JSON_DEPTH_MAX - 1) m_depth++;
    m_array[m_depth] = array;
@@ -115,7 +115,7 @@ void CJson::OpenObject(string name) {
 //--- Close the innermost array or object.
 void CJson::Close(void) {
    if(m_depth == 0) return;
-   m_text = m_text + (m_array[m_depth] ? "]" : "}");
+   m_text += (m_array[m_depth] ? "]" : "}");
    m_depth--;
    m_first = false;
 }

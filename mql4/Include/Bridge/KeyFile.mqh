@@ -20,7 +20,7 @@
 #define KEY_FILE_HEAD_LINES 8
 #define KEY_FILE_TITLE "ztb-ea/1"
 #define Z85_KEY_CHARS 40
-#define Z85_MARKS ".-:+=^!/*?&<>()[]{}@%$#"    // besides letters and digits
+#define Z85_MARKS "*.-:+=^!?&<>()[]{}@%$#/"    // besides letters and digits
 
 class CKeyFile {
 private:

@@ -56,7 +56,8 @@ bool KeysReadFile(string file, uchar &data[]) {
    ArrayResize(data, 0);
    int handle = FileOpen(file, FILE_READ | FILE_BIN | FILE_SHARE_READ | FILE_SHARE_WRITE);
    if(handle == INVALID_HANDLE) return(false);
-   int size = (int)MathMin(FileSize(handle), KEY_FILE_BYTES_MAX + 1);
+   int size = KEY_FILE_BYTES_MAX + 1;    // one more than may be: the parser refuses it
+   if(FileSize(handle) <= KEY_FILE_BYTES_MAX) size = (int)FileSize(handle);
    if(size > 0) {
       ArrayResize(data, size);
       uint count = FileReadArray(handle, data, 0, size);

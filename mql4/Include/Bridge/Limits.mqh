@@ -54,6 +54,7 @@
 #define KEY_FILE_BYTES_MAX 16384    // bytes: 32 sets and their head have 7 500
 #define CLOCK_FOLLOW_PPM 1000       // ppm: what honest slewing moves the wall clock by
 #define JOURNAL_LINE_BYTES_MAX 12288    // bytes: the longest intent or result stays below it
+#define JOURNAL_TEXT_CHARS_MAX 12200    // characters: such a line without its link and end
 #define JOURNAL_ROWS_MAX 500000     // request ids held in the index (about 24 MB)
 #define JOURNAL_ROTATE_BYTES 67108864   // bytes: at a start above this, old rows are left behind
 #define JOURNAL_KEEP_MS 7776000000  // ms: rows younger than 90 days are never left behind

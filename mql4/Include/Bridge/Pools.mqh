@@ -24,7 +24,7 @@ public:
    bool   Reaches(long since);
    int    Entries(void);
    bool   HasMagic(int magic);
-   int    OpenTickets(string scope, string symbol, int &tickets[]);
+   bool   OpenTickets(string scope, string symbol, int &tickets[]);
    bool   RestOf(COrder &closed, COrder &rest);
 };
 
@@ -94,11 +94,13 @@ bool CPools::HasMagic(int magic) {
    return(false);
 }
 
-//--- The tickets that a FLATTEN means: scope PENDINGS, POSITIONS or ALL; "" = every symbol.
-int CPools::OpenTickets(string scope, string symbol, int &tickets[]) {
+//--- The tickets that a FLATTEN means: scope PENDINGS, POSITIONS or ALL; "" = every symbol. False:
+//    the list changed meanwhile, and a ticket may be missing.
+bool CPools::OpenTickets(string scope, string symbol, int &tickets[]) {
    ArrayResize(tickets, 0);
-   for(int i = OrdersTotal() - 1; i >= 0; i--) {
-      if(!OrderSelect(i, SELECT_BY_POS, MODE_TRADES)) continue;
+   int total = OrdersTotal();
+   for(int i = total - 1; i >= 0; i--) {
+      if(!OrderSelect(i, SELECT_BY_POS, MODE_TRADES)) return(false);
       bool rests = OrderTypeRests(OrderType());
       if((scope == "PENDINGS" && !rests) || (scope == "POSITIONS" && rests)) continue;
       if(StringLen(symbol) > 0 && OrderSymbol() != symbol) continue;
@@ -106,7 +108,7 @@ int CPools::OpenTickets(string scope, string symbol, int &tickets[]) {
       ArrayResize(tickets, count + 1);
       tickets[count] = OrderTicket();
    }
-   return(ArraySize(tickets));
+   return(OrdersTotal() == total);
 }
 
 //--- What goes on after a partial close: the broker links it by "from #ticket". Where it does

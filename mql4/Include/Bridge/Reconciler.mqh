@@ -87,6 +87,11 @@ bool CReconciler::Covers(CRoom &room, long iat) {
 //    until then.
 bool CReconciler::Fence(CRoom &room, CRequest &request, CWord &word) {
    word.Unknown(request.rid);
+   if(!request.body_reads) {                       // no run of ours ever took these bytes
+      word.Refuse(CODE_BODY, "", "");
+      m_scribe.Deny(room, request, word);
+      return(true);
+   }
    if(Covers(room, request.token.iat)
       && m_evidence.TagSeen(room, request.rid) == LOOK_NOTHING) {
       word.Refuse(CODE_FENCED, "", "");

@@ -56,11 +56,11 @@ bool CSelfTest::Run(void) {
       }
       seen += tried;
       m_failures += tried - good + (tried == 0 ? 1 : 0);
-      m_report = m_report + (tried > 0 && good == tried ? "PASS " : "FAIL ") + groups[g] + ": "
+      m_report += (tried > 0 && good == tried ? "PASS " : "FAIL ") + groups[g] + ": "
                  + IntegerToString(good) + " of " + IntegerToString(tried) + "\n";
    }
    if(seen != total) m_failures++;
-   m_report = m_report + (m_failures == 0 ? "PASS" : "FAIL") + ": " + IntegerToString(seen)
+   m_report += (m_failures == 0 ? "PASS" : "FAIL") + ": " + IntegerToString(seen)
               + " vectors, " + IntegerToString(m_failures) + " failures";
    return(m_failures == 0);
 }

@@ -144,9 +144,9 @@ bool CState::Save(void) {
    string text = "latch " + IntegerToString(m_latch) + " " + (StringLen(m_rid) > 0 ? m_rid : "-")
                  + " " + m_reason + "\n";
    for(int i = 0; i < ArraySize(m_kids); i++)
-      text = text + "beat " + m_kids[i] + " " + IntegerToString(m_sequences[i]) + "\n";
+      text += "beat " + m_kids[i] + " " + IntegerToString(m_sequences[i]) + "\n";
    for(int i = 0; i < ArraySize(m_tickets); i++)
-      text = text + "modify " + IntegerToString(m_tickets[i]) + " " + IntegerToString(m_iats[i])
+      text += "modify " + IntegerToString(m_tickets[i]) + " " + IntegerToString(m_iats[i])
              + "\n";
    m_dirty = !StateFileWrite(m_name, text);
    return(!m_dirty);
@@ -181,7 +181,7 @@ string CState::Reason(void) const {
 //--- HALT or REDUCE_ONLY: in effect at once, never raises. False: it is not on disk (yet).
 bool CState::Lower(int level, string rid, string reason) {
    if(level <= m_latch) return(Flush());
-   m_latch = MathMin(level, STATE_HALTED);
+   m_latch = level < STATE_HALTED ? level : STATE_HALTED;
    m_rid = TextIsRid(rid) ? rid : "";
    m_reason = TextIsPrintable(reason) ? reason : "";
    return(Save());

@@ -45,7 +45,7 @@ bool StateFileRead(string name, string &lines[]) {
    ArrayResize(lines, 0);
    int handle = FileOpen(name, FILE_READ | FILE_BIN);
    if(handle == INVALID_HANDLE) return(false);
-   int size = (int)MathMin((long)FileSize(handle), STATE_BYTES_MAX + 1);
+   int size = FileSize(handle) <= STATE_BYTES_MAX ? (int)FileSize(handle) : STATE_BYTES_MAX + 1;
    ArrayResize(data, size);
    int got = size > 0 ? (int)FileReadArray(handle, data, 0, size) : 0;
    FileClose(handle);
@@ -66,7 +66,7 @@ bool StateFileSplit(const uchar &data[], string &lines[]) {
       last = BytesText(data, start, i - start);
       if(start == 0 && last != STATE_TITLE) return(false);
       bool end = i == size - 1;
-      if(!end) text = text + last + "\n";
+      if(!end) text += last + "\n";
       if(!end && start > 0) {
          ArrayResize(lines, count + 1);
          lines[count] = last;

@@ -20,7 +20,7 @@ string TagBase32(const uchar &data[], int start) {
       bits += 8;
       while(bits >= 5) {
          bits -= 5;
-         text = text + StringSubstr(alphabet, (held >> bits) & 31, 1);
+         text += StringSubstr(alphabet, (held >> bits) & 31, 1);
       }
    }
    return(StringSubstr(text, 0, TAG_CHARS - 1));

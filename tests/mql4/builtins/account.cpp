@@ -29,9 +29,9 @@ double AccountInfoDouble(ENUM_ACCOUNT_INFO_DOUBLE property) {
   const double equity = broker().equity();
   const double margin = broker().margin();
   switch (property) {
-    case ACCOUNT_BALANCE: return broker().balance;
+    case ACCOUNT_BALANCE: return broker().balance();
     case ACCOUNT_CREDIT: return 0;
-    case ACCOUNT_PROFIT: return equity - broker().balance;
+    case ACCOUNT_PROFIT: return equity - broker().balance();
     case ACCOUNT_EQUITY: return equity;
     case ACCOUNT_MARGIN: return margin;
     case ACCOUNT_MARGIN_FREE: return equity - margin;

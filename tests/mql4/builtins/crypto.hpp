@@ -14,7 +14,7 @@ enum ENUM_CRYPT_METHOD {
   CRYPT_ARCH_ZIP
 };
 
-// Only CRYPT_HASH_SHA256. Returns the count of bytes (32), 0 on error. Hashing nothing is not
-// documented, so it is a violation.
+// common/cryptencode: only CRYPT_HASH_SHA256. Returns the count of bytes (32), 0 on error. Hashing
+// nothing is not documented, so it is a violation.
 int CryptEncode(ENUM_CRYPT_METHOD method, const MqlArray<uchar> &data, const MqlArray<uchar> &key,
                 MqlArray<uchar> &result);

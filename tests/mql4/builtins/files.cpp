@@ -121,6 +121,7 @@ void FileClose(int handle) {
   if (!file->flush()) mql_set_error(WRITE_ERROR);
   close(file->descriptor);
   files.erase(handle);
+  faults().reach("FileClose", Moment::inside);
   faults().reach("FileClose", Moment::after);
 }
 
@@ -166,6 +167,7 @@ size_t mql_file_write(int handle, const void *data, size_t bytes) {
   faults().reach("FileWrite", Moment::before);
   if (faults().disk.writes_fail) return static_cast<size_t>(refuse(WRITE_ERROR));
   const size_t wrote = file->write(data, bytes);
+  faults().reach("FileWrite", Moment::inside);
   faults().reach("FileWrite", Moment::after);
   return wrote;
 }
@@ -240,6 +242,7 @@ bool FileDelete(const string &name, int) {
   if (somebody_has_it(path)) return refuse(CANNOT_DELETE);
   faults().reach("FileDelete", Moment::before);
   const bool done = unlink(path.c_str()) == 0;
+  faults().reach("FileDelete", Moment::inside);
   faults().reach("FileDelete", Moment::after);
   return done || refuse(CANNOT_DELETE);
 }
@@ -253,6 +256,7 @@ bool FileMove(const string &name, int, const string &new_name, int mode_flags) {
   if (somebody_has_it(from) || somebody_has_it(to)) return refuse(CANNOT_REWRITE);
   faults().reach("FileMove", Moment::before);
   const bool done = rename(from.c_str(), to.c_str()) == 0;
+  faults().reach("FileMove", Moment::inside);
   faults().reach("FileMove", Moment::after);
   return done || refuse(CANNOT_REWRITE);
 }

@@ -1,8 +1,8 @@
 // files.hpp - docs.mql4.com/files: the sandbox MQL4/Files and nothing else.
 //
 // What is written goes into a buffer; FileFlush and FileClose hand it to the disk, and a killed
-// terminal loses the rest (docs.mql4.com/files/fileflush). A file opened without FILE_SHARE_* cannot
-// be opened a second time, deleted or moved while it is open, as on Windows.
+// terminal loses the rest (docs.mql4.com/files/fileflush). A file opened without FILE_SHARE_*
+// cannot be opened a second time, deleted or moved while it is open, as on Windows.
 #pragma once
 #include <cstring>
 #include <string>

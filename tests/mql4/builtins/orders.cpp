@@ -96,20 +96,16 @@ bool OrderDelete(int ticket, color) { return trade(call_of("OrderDelete", ticket
 
 bool OrderSelect(int index, int by, int pool) {
   terminal::Broker &broker = terminal::broker();
-  if (by == SELECT_BY_TICKET) {
-    const Order *order = broker.find(index);
-    const bool shown = order && (!order->close_s || order->close_s >= broker.history_since_s);
-    return select(shown ? order : nullptr, INVALID_TICKET);
-  }
+  if (by == SELECT_BY_TICKET) return select(broker.shown(index), INVALID_TICKET);
   const std::vector<const Order *> rows =
-      pool == MODE_HISTORY ? broker.history() : broker.open_orders();
+      pool == MODE_HISTORY ? broker.shown_history() : broker.shown_open();
   if (by != SELECT_BY_POS || index < 0 || index >= static_cast<int>(rows.size()))
     return select(nullptr, WRONG_PARAMETER);
   return select(rows[static_cast<size_t>(index)], 0);
 }
 
-int OrdersTotal() { return static_cast<int>(terminal::broker().open_orders().size()); }
-int OrdersHistoryTotal() { return static_cast<int>(terminal::broker().history().size()); }
+int OrdersTotal() { return static_cast<int>(terminal::broker().shown_open().size()); }
+int OrdersHistoryTotal() { return static_cast<int>(terminal::broker().shown_history().size()); }
 
 int OrderTicket() { return current("OrderTicket").ticket; }
 int OrderType() { return current("OrderType").type; }

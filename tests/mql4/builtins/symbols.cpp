@@ -29,8 +29,8 @@ SymbolTerms *watched(const string &name) {
 
 double tick_value(const SymbolTerms &terms) {
   const double value = terms.point() * terms.contract_size;
-  const bool inverse = terms.base == terminal::broker().account.currency && terms.bid > 0;
-  return inverse ? value / terms.bid : value;
+  const bool inverse = terms.base == terminal::broker().account.currency && terms.seen_bid > 0;
+  return inverse ? value / terms.seen_bid : value;
 }
 
 std::vector<SymbolTerms *> list(bool selected) {
@@ -48,13 +48,13 @@ double MarketInfo(const string &symbol, int type) {
   const SymbolTerms *terms = watched(symbol);
   if (terms == nullptr) return 0;
   switch (type) {
-    case MODE_TIME: return static_cast<double>(terms->quote_s);
-    case MODE_BID: return terms->bid;
-    case MODE_ASK: return terms->ask;
+    case MODE_TIME: return static_cast<double>(terms->seen_s);
+    case MODE_BID: return terms->seen_bid;
+    case MODE_ASK: return terms->seen_ask;
     case MODE_POINT:
     case MODE_TICKSIZE: return terms->point();
     case MODE_DIGITS: return terms->digits;
-    case MODE_SPREAD: return std::round((terms->ask - terms->bid) / terms->point());
+    case MODE_SPREAD: return std::round((terms->seen_ask - terms->seen_bid) / terms->point());
     case MODE_STOPLEVEL: return terms->stop_level;
     case MODE_LOTSIZE: return terms->contract_size;
     case MODE_TICKVALUE: return tick_value(*terms);
@@ -76,9 +76,9 @@ long SymbolInfoInteger(const string &symbol, ENUM_SYMBOL_INFO_INTEGER property) 
   if (terms == nullptr) return 0;
   switch (property) {
     case SYMBOL_SELECT: return terms->selected;
-    case SYMBOL_TIME: return terms->quote_s;
+    case SYMBOL_TIME: return terms->seen_s;
     case SYMBOL_DIGITS: return terms->digits;
-    case SYMBOL_SPREAD: return std::lround((terms->ask - terms->bid) / terms->point());
+    case SYMBOL_SPREAD: return std::lround((terms->seen_ask - terms->seen_bid) / terms->point());
     case SYMBOL_TRADE_MODE:
       return terms->trade_allowed ? SYMBOL_TRADE_MODE_FULL : SYMBOL_TRADE_MODE_DISABLED;
     case SYMBOL_TRADE_STOPS_LEVEL: return terms->stop_level;
@@ -94,8 +94,8 @@ double SymbolInfoDouble(const string &symbol, ENUM_SYMBOL_INFO_DOUBLE property) 
   const SymbolTerms *terms = any(symbol);
   if (terms == nullptr) return 0;
   switch (property) {
-    case SYMBOL_BID: return terms->bid;
-    case SYMBOL_ASK: return terms->ask;
+    case SYMBOL_BID: return terms->seen_bid;
+    case SYMBOL_ASK: return terms->seen_ask;
     case SYMBOL_POINT:
     case SYMBOL_TRADE_TICK_SIZE: return terms->point();
     case SYMBOL_TRADE_TICK_VALUE: return tick_value(*terms);
@@ -139,8 +139,8 @@ bool SymbolInfoString(const string &symbol, ENUM_SYMBOL_INFO_STRING property, st
 
 bool SymbolInfoTick(const string &symbol, MqlTick &tick) {
   const SymbolTerms *terms = watched(symbol);
-  if (terms == nullptr || terms->bid <= 0) return false;
-  tick = MqlTick{datetime(terms->quote_s), terms->bid, terms->ask, 0, 0};
+  if (terms == nullptr || terms->seen_bid <= 0) return false;
+  tick = MqlTick{datetime(terms->seen_s), terms->seen_bid, terms->seen_ask, 0, 0};
   return true;
 }
 

@@ -33,10 +33,12 @@ void Strings()
    StringSetCharacter(text,1,0);
    Say("setchar_cut",text);
    string parts[];
-   Say("split",(string)StringSplit("a,b,,c",',',parts)+"/"+parts[2]+"/"+parts[3]);
+   int count=StringSplit("a,b,,c",',',parts);
+   Say("split",(string)count+"/"+parts[2]+"/"+parts[3]);
    Say("split_empty",(string)StringSplit("",',',parts));
    text="a-b-c";
-   Say("replace",(string)StringReplace(text,"-","+")+"/"+text);
+   count=StringReplace(text,"-","+");
+   Say("replace",(string)count+"/"+text);
    Say("trim",StringTrimLeft(StringTrimRight("  x \t\n"))+"|");
    text="aBc1";
    StringToUpper(text);
@@ -56,18 +58,22 @@ void Strings()
 
 void Conversions()
   {
+   int count=0;
    ArrayResize(g_bytes,0);
-   Say("tochars",(string)StringToCharArray("ab",g_bytes,0,WHOLE_ARRAY,CP_UTF8)+"/"+Hex(g_bytes));
-   Say("tochars_keeps",(string)StringToCharArray("z",g_bytes,0,WHOLE_ARRAY,CP_UTF8)+"/"+Hex(g_bytes));
+   count=StringToCharArray("ab",g_bytes,0,WHOLE_ARRAY,CP_UTF8);
+   Say("tochars",(string)count+"/"+Hex(g_bytes));
+   count=StringToCharArray("z",g_bytes,0,WHOLE_ARRAY,CP_UTF8);
+   Say("tochars_keeps",(string)count+"/"+Hex(g_bytes));
    ArrayResize(g_bytes,0);
-   Say("tochars_count",(string)StringToCharArray("abcd",g_bytes,0,2,CP_UTF8)+"/"+Hex(g_bytes));
+   count=StringToCharArray("abcd",g_bytes,0,2,CP_UTF8);
+   Say("tochars_count",(string)count+"/"+Hex(g_bytes));
    ArrayResize(g_bytes,0);
    StringToCharArray(ShortToString(0x20AC),g_bytes,0,WHOLE_ARRAY,CP_UTF8);
    Say("utf8",Hex(g_bytes));
    uchar raw[5]={65,66,0,67,68};
    Say("fromchars",CharArrayToString(raw,0,WHOLE_ARRAY,CP_UTF8));
    Say("fromchars_part",CharArrayToString(raw,3,2));
-   Say("normalize",DoubleToString(NormalizeDouble(1.234565,5),8));
+   Say("normalize",DoubleToString(NormalizeDouble(1.234567,5),8));
    Say("abs_max_min",(string)MathAbs(-3)+(string)MathMax(2,5)+(string)MathMin(2,5));
    Say("round",DoubleToString(MathRound(2.5),0)+DoubleToString(MathFloor(-1.5),0)+DoubleToString(MathCeil(1.2),0));
    Say("valid",(string)MathIsValidNumber(MathSqrt(-1)));
@@ -78,7 +84,8 @@ void Hashes()
    uchar key[],digest[];
    ArrayResize(g_bytes,0);
    StringToCharArray("abc",g_bytes,0,3,CP_UTF8);
-   Say("sha256",(string)CryptEncode(CRYPT_HASH_SHA256,g_bytes,key,digest)+"/"+Hex(digest));
+   int count=CryptEncode(CRYPT_HASH_SHA256,g_bytes,key,digest);
+   Say("sha256",(string)count+"/"+Hex(digest));
    ArrayResize(g_bytes,1000);
    ArrayInitialize(g_bytes,97);
    CryptEncode(CRYPT_HASH_SHA256,g_bytes,key,digest);
@@ -105,40 +112,51 @@ void Errors()
    Say("error_again",(string)GetLastError());
    MarketInfo("NOSUCH",MODE_BID);
    Say("error_symbol",(string)GetLastError());
-   Say("select_fails",(string)OrderSelect(999999,SELECT_BY_TICKET)+(string)GetLastError());
+   bool found=OrderSelect(999999,SELECT_BY_TICKET);
+   Say("select_fails",(string)found+(string)GetLastError());
   }
 
 void Globals()
   {
-   Say("temp",(string)GlobalVariableTemp("g.temp")+(string)GlobalVariableTemp("g.temp"));
+   bool first=GlobalVariableTemp("g.temp");
+   Say("temp",(string)first+(string)GlobalVariableTemp("g.temp"));
    GlobalVariableSet("g.one",5);
-   Say("condition",(string)GlobalVariableSetOnCondition("g.one",7,4)+(string)GlobalVariableSetOnCondition("g.one",7,5));
+   first=GlobalVariableSetOnCondition("g.one",7,4);
+   Say("condition",(string)first+(string)GlobalVariableSetOnCondition("g.one",7,5));
    Say("global",DoubleToString(GlobalVariableGet("g.one"),1)+(string)GlobalVariableCheck("g.one"));
-   Say("global_deleted",(string)GlobalVariableDel("g.one")+(string)GlobalVariableCheck("g.one"));
+   first=GlobalVariableDel("g.one");
+   Say("global_deleted",(string)first+(string)GlobalVariableCheck("g.one"));
   }
 
 void Files()
   {
    int handle=FileOpen("folder\\test.bin",FILE_READ|FILE_WRITE|FILE_BIN);
    uchar data[5]={1,2,3,4,5};
-   Say("write",(string)FileWriteArray(handle,data)+"/"+(string)FileTell(handle)+"/"+(string)FileSize(handle));
+   uint count=FileWriteArray(handle,data);
+   Say("write",(string)count+"/"+(string)FileTell(handle)+"/"+(string)FileSize(handle));
    FileSeek(handle,1,SEEK_SET);
    uchar back[];
-   Say("read",(string)FileReadArray(handle,back,0,3)+"/"+Hex(back)+"/"+(string)FileIsEnding(handle));
+   count=FileReadArray(handle,back,0,3);
+   Say("read",(string)count+"/"+Hex(back)+"/"+(string)FileIsEnding(handle));
    Say("second_open",(string)FileOpen("folder\\test.bin",FILE_READ|FILE_BIN));
    Say("delete_open",(string)FileDelete("folder\\test.bin"));
    FileClose(handle);
-   Say("move",(string)FileMove("folder\\test.bin",0,"moved.bin",0)+(string)FileIsExist("folder\\test.bin")+(string)FileIsExist("moved.bin"));
+   bool done=FileMove("folder\\test.bin",0,"moved.bin",0);
+   Say("move",(string)done+(string)FileIsExist("folder\\test.bin")+(string)FileIsExist("moved.bin"));
    Say("size_by_name",(string)FileGetInteger("moved.bin",FILE_SIZE));
    handle=FileOpen("moved.bin",FILE_WRITE|FILE_TXT|FILE_ANSI);
    Say("emptied",(string)FileSize(handle));
    FileWriteString(handle,"first\r\nsecond\n");
    FileClose(handle);
    handle=FileOpen("moved.bin",FILE_READ|FILE_TXT|FILE_ANSI);
-   Say("lines",FileReadString(handle)+"/"+FileReadString(handle)+"/"+(string)FileIsEnding(handle));
+   string line=FileReadString(handle);
+   line+="/"+FileReadString(handle);
+   Say("lines",line+"/"+(string)FileIsEnding(handle));
    FileClose(handle);
-   Say("delete",(string)FileDelete("moved.bin")+(string)FileIsExist("moved.bin"));
-   Say("open_missing",(string)FileOpen("none.bin",FILE_READ|FILE_BIN)+"/"+(string)GetLastError());
+   done=FileDelete("moved.bin");
+   Say("delete",(string)done+(string)FileIsExist("moved.bin"));
+   handle=FileOpen("none.bin",FILE_READ|FILE_BIN);
+   Say("open_missing",(string)handle+"/"+(string)GetLastError());
   }
 
 void Market()
@@ -151,7 +169,8 @@ void Market()
    Say("check_margin",DoubleToString(AccountFreeMarginCheck("EURUSD",OP_BUY,1.0),2));
    Say("build",(string)TerminalInfoInteger(TERMINAL_BUILD)+(string)MQLInfoInteger(MQL_TESTER));
    MqlTick tick;
-   Say("tick",(string)SymbolInfoTick("EURUSD",tick)+DoubleToString(tick.bid,5));
+   bool known=SymbolInfoTick("EURUSD",tick);
+   Say("tick",(string)known+DoubleToString(tick.bid,5));
   }
 
 void OnStart()

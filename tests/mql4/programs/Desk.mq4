@@ -92,6 +92,8 @@ string Act()
       return((string)OrdersTotal()+"/"+(string)OrdersHistoryTotal());
    if(act=="state")
       return((string)IsTradeAllowed()+"/"+(string)IsTradeContextBusy()+"/"+(string)IsConnected());
+   if(act=="quote")
+      return(DoubleToString(MarketInfo("EURUSD",MODE_BID),5));
    if(act=="counts")
       return((string)g_ticks+"/"+(string)g_timers);
    if(act=="clocks")

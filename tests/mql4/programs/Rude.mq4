@@ -42,7 +42,7 @@ int OnInit()
    g_context=zmq_ctx_new();
    g_socket=zmq_socket(g_context,ZMQ_DEALER);
    SetOption(ZMQ_LINGER,Sin=="linger" ? 1000 : 0);
-   SetOption(ZMQ_RCVTIMEO,Sin=="long_wait" ? 5000 : 20);
+   SetOption(ZMQ_RCVTIMEO,Sin=="long_wait" ? 260 : 20);
    EventSetMillisecondTimer(1);
    return(INIT_SUCCEEDED);
   }
@@ -107,6 +107,8 @@ void Commit()
       FileFlush(77);
    if(Sin=="file_left_open")
       Print(FileOpen("left.bin",FILE_WRITE|FILE_BIN));
+   if(Sin=="overflow")
+      Print(2147483647+(g_never+1));
    if(Sin=="out_of_range")
       g_data[16+g_never]=1;
    if(Sin=="zero_divide")
@@ -146,6 +148,6 @@ void OnDeinit(const int reason)
    if(g_context!=0 && Sin!="context_leak")
       zmq_ctx_term(g_context);
    if(Sin=="slow_goodbye")
-      Burn();
+      Sleep(2600);
   }
 //+------------------------------------------------------------------+

@@ -192,6 +192,7 @@ string Answer(string what) {
    if(what == "tag" || what == "child" || what == "comment") return(Tags(what));
    if(what == "json_quote" || what == "flat" || what == "json") return(Jsons(what));
    if(what == "shape") return(Shapes());
+   if(what == "ticks") return(IntegerToString(GetTickCount()));
    return(StoreAnswer(what, g_words));
 }
 

@@ -25,7 +25,7 @@ void Broker::add_symbol(const SymbolTerms &terms) {
     fresh.bid = old->bid;
     fresh.ask = old->ask;
     fresh.quote_s = old->quote_s;
-    fresh.quote_ms = old->quote_ms;
+    fresh.see();
   }
   symbols_[terms.name] = fresh;
 }
@@ -38,19 +38,40 @@ Order *Broker::find(int ticket) {
   return &found->second;
 }
 
-std::vector<const Order *> Broker::open_orders() const {
-  std::vector<const Order *> rows;
-  for (const auto &[ticket, order] : book_)
-    if (!order.close_s && order.account == account.number) rows.push_back(&order);
-  return rows;
+std::vector<const Order *> Broker::rows(const Book &book, bool closed) const {
+  std::vector<const Order *> found;
+  for (const auto &[ticket, order] : book)
+    if ((order.close_s != 0) == closed && order.account == account.number)
+      found.push_back(&order);
+  return found;
 }
 
-std::vector<const Order *> Broker::history() const {
-  std::vector<const Order *> rows;
-  for (const auto &[ticket, order] : book_)
-    if (order.close_s && order.account == account.number && order.close_s >= history_since_s)
-      rows.push_back(&order);
-  return rows;
+std::vector<const Order *> Broker::open_orders() const { return rows(book_, false); }
+std::vector<const Order *> Broker::history() const { return rows(book_, true); }
+std::vector<const Order *> Broker::shown_open() const { return rows(shown_book(), false); }
+
+std::vector<const Order *> Broker::shown_history() const {
+  std::vector<const Order *> found;
+  for (const Order *order : rows(shown_book(), true))
+    if (order->close_s >= history_since_s) found.push_back(order);
+  return found;
+}
+
+const Order *Broker::shown(int ticket) const {
+  const auto found = shown_book().find(ticket);
+  if (found == shown_book().end() || found->second.account != account.number) return nullptr;
+  const Order &order = found->second;
+  return order.close_s && order.close_s < history_since_s ? nullptr : &order;
+}
+
+void Broker::set_connected(bool connected) {
+  if (flags["connected"] && !connected) frozen_ = book_;
+  flags.on["connected"] = connected;
+  if (!connected) return;
+  for (auto &[name, terms] : symbols_) {
+    terms.see();
+    last_quote_s_ = std::max(last_quote_s_, terms.seen_s);
+  }
 }
 
 double Broker::current_price(const Order &order) {
@@ -90,7 +111,7 @@ double Broker::margin() {
 }
 
 double Broker::equity() {
-  double sum = balance;
+  double sum = balance();
   for (const Order *order : open_orders())
     sum += floating_profit(*order) + order->swap + order->commission;
   return sum;
@@ -109,7 +130,7 @@ void Broker::settle(Order &order, double lots, double price, const std::string &
   order.close_s = now_s();
   order.profit = profit_at(order, lots, price);
   order.comment = comment.substr(0, 31);
-  if (is_position(order.type)) balance += order.profit + order.swap + order.commission;
+  if (is_position(order.type)) balance() += order.profit + order.swap + order.commission;
 }
 
 // Partial closing: the rest goes on under a new ticket with the old opening. Common observation
@@ -126,6 +147,11 @@ void Broker::split(Order &order, double lots) {
   touch(book_[rest.ticket] = rest);
 }
 
+void Broker::switch_account(long number, double amount) {
+  account.number = number;
+  balances_.emplace(number, amount);
+}
+
 void Broker::deposit(double amount) {
   Order row;
   row.ticket = book_.empty() ? 1 : ++next_ticket_;
@@ -134,7 +160,7 @@ void Broker::deposit(double amount) {
   row.profit = amount;
   row.open_s = row.close_s = now_s();
   row.comment = "Deposit";
-  balance += amount;
+  balance() += amount;
   touch(book_[row.ticket] = row);
   log_changes(0);
 }
@@ -171,7 +197,7 @@ void Broker::log_changes(long n) {
       quotes.push_back(Json().text("symbol", name).real("bid", terms.bid).real("ask", terms.ask)
                            .done());
   Json more;
-  more.raw("orders", json_array(rows)).real("balance", balance);
+  more.raw("orders", json_array(rows)).real("balance", balance());
   more.integer("account", account.number).integer("next_ticket", next_ticket_);
   more.raw("quotes", json_array(quotes));
   Entry entry;

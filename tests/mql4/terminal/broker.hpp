@@ -61,10 +61,14 @@ class Broker {
  public:
   AccountTerms account;
   Flags flags;
-  double balance = 0;         // of the current account
   long history_since_s = 0;   // the Account History tab shows what closed since then
   long busy_until_us = 0;
   Ledger ledger;
+
+  double &balance() { return balances_[account.number]; }
+  // Another account: its own money, which `amount` is if nothing of it is known yet.
+  void switch_account(long number, double amount);
+  void set_balance(long number, double amount) { balances_[number] = amount; }
 
   // A trading call as the program makes it: faults, delays, ledger, rules. Blocks while "slow".
   Answer call(const Call &call);
@@ -76,6 +80,8 @@ class Broker {
   const std::vector<std::string> &symbol_names() const { return names_; }
 
   void quote(const std::string &name, double bid, double ask);
+  // A terminal that lost its server goes on showing what it knew: orders, history, quotes.
+  void set_connected(bool connected);
   // Expirations and late executions that are due; call it whenever time may have passed.
   void pass_time();
   bool context_busy() const;
@@ -89,7 +95,11 @@ class Broker {
   void log_start();
 
   std::vector<const Order *> open_orders() const;
-  std::vector<const Order *> history() const;  // what the Account History tab shows
+  std::vector<const Order *> history() const;
+  // As the terminal shows it: history only as far as the Account History tab goes.
+  std::vector<const Order *> shown_open() const;
+  std::vector<const Order *> shown_history() const;
+  const Order *shown(int ticket) const;
   Order *find(int ticket);
   double floating_profit(const Order &order);
   double current_price(const Order &order);
@@ -105,13 +115,18 @@ class Broker {
   };
   std::map<std::string, SymbolTerms> symbols_;
   std::vector<std::string> names_;
-  std::map<int, Order> book_;
+  using Book = std::map<int, Order>;
+  Book book_;
+  Book frozen_;  // the book as it was when the connection was lost
+  std::map<long, double> balances_;  // by account number
   std::vector<Late> late_;
   std::vector<int> changed_;
   int next_ticket_ = 1000;
   long last_quote_s_ = 0;
 
   long now_s() const;
+  const Book &shown_book() const { return flags["connected"] ? book_ : frozen_; }
+  std::vector<const Order *> rows(const Book &book, bool closed) const;
   Answer execute(const Call &call);  // the server's own decision, and the deed
   Answer open_order(const Call &call);
   Answer modify_order(const Call &call);

@@ -1,4 +1,4 @@
-// A trading call from the program's side: checks of the terminal, faults, delay, ledger, the answer.
+// A trading call from the program's side: the terminal's checks, faults, delay, ledger, answer.
 #include <cmath>
 
 #include "broker.hpp"
@@ -44,7 +44,8 @@ Json fields_of(const Call &call, const Order *order) {
     fields.raw("price", quoted(call.price)).integer("deviation", call.slippage);
   } else if (op == "MODIFY") {
     fields.raw("price", quoted(call.price)).raw("sl", quoted(call.sl)).raw("tp", quoted(call.tp));
-    fields.raw("old_sl", quoted(order ? order->sl : 0)).raw("old_tp", quoted(order ? order->tp : 0));
+    fields.raw("old_sl", quoted(order ? order->sl : 0));
+    fields.raw("old_tp", quoted(order ? order->tp : 0));
     fields.integer("expiration", call.expiration_s * 1000);
   }
   return fields;

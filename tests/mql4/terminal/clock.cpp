@@ -19,7 +19,7 @@ long Clock::wall_us() const {
   return read_us(CLOCK_REALTIME) + (advanced_ms_ + stepped_ms_) * 1000;
 }
 
-long Clock::mono_us() const { return read_us(CLOCK_MONOTONIC) + advanced_ms_ * 1000; }
+long Clock::mono_us() const { return read_us(CLOCK_MONOTONIC) + (advanced_ms_ + mono_ms_) * 1000; }
 
 long Clock::server_ms() const { return true_ms() + zone_s_ * 1000; }
 

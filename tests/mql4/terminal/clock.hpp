@@ -15,11 +15,13 @@ class Clock {
 
   void advance(long ms) { advanced_ms_ += ms; }
   void step_wall(long ms) { stepped_ms_ += ms; }
+  void step_mono(long ms) { mono_ms_ += ms; }
   void set_server_zone(long seconds) { zone_s_ = seconds; }
 
  private:
   long advanced_ms_ = 0;
   long stepped_ms_ = 0;
+  long mono_ms_ = 0;
   long zone_s_ = 7200;
 };
 

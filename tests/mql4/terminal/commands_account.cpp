@@ -29,7 +29,7 @@ Json orders(const Words &) {
   for (const Order *order : broker().history()) closed.push_back(order_row(*order).done());
   Json reply;
   reply.raw("open", json_array(open)).raw("history", json_array(closed));
-  return reply.real("balance", broker().balance).real("equity", broker().equity());
+  return reply.real("balance", broker().balance()).real("equity", broker().equity());
 }
 
 // symbol NAME DIGITS CONTRACT MIN MAX STEP STOPS FREEZE BASE PROFIT COMMISSION ECN
@@ -73,15 +73,14 @@ Json account(const Words &words) {
   const bool running = program().running();
   program().deinit(REASON_OF_ACCOUNT);
   AccountTerms &terms = broker().account;
-  terms.number = to_integer(words[1]);
+  broker().switch_account(to_integer(words[1]), words.size() > 4 ? to_real(words[4]) : 0);
   terms.server = words[2];
   terms.demo = words[3] == "demo";
-  broker().balance = words.size() > 4 ? to_real(words[4]) : 0;
   return running ? Json().integer("code", program().init()) : Json();
 }
 
 Json balance(const Words &words) {
-  broker().balance = to_real(words[1]);
+  broker().set_balance(to_integer(words[1]), to_real(words[2]));
   return {};
 }
 
@@ -175,7 +174,7 @@ const Commands &account_commands() {
                                   "PROFIT COMMISSION ECN"}},
       {"terms", {terms, 7, 7, "terms NUMBER SERVER KIND CURRENCY LEVERAGE ZONE_HOURS"}},
       {"account", {account, 4, 5, "account NUMBER SERVER KIND [BALANCE]", true}},
-      {"balance", {balance, 2, 2, "balance AMOUNT"}},
+      {"balance", {balance, 3, 3, "balance ACCOUNT AMOUNT"}},
       {"deposit", {deposit, 2, 2, "deposit AMOUNT"}},
       {"swap", {swap, 3, 3, "swap TICKET VALUE"}},
       {"history_range", {history_range, 2, 2, "history_range all|today|HOURS"}},

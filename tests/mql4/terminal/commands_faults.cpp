@@ -26,13 +26,16 @@ Json slow(const Words &words) {
 }
 
 Json die(const Words &words) {
-  const std::string &when = words[2];
+  // `die CALL K` is `die CALL inside K`: done, and the call did not return.
+  const bool bare = words[2].find_first_not_of("0123456789") == std::string::npos;
+  const std::string when = bare ? "inside" : words[2];
   if (when != "before" && when != "inside" && when != "after")
     throw std::invalid_argument("no moment: " + when);
   const Moment moment = when == "before"   ? Moment::before
                         : when == "inside" ? Moment::inside
                                            : Moment::after;
-  faults().die(words[1], moment, words.size() > 3 ? to_integer(words[3]) : 1);
+  const long k = bare ? to_integer(words[2]) : words.size() > 3 ? to_integer(words[3]) : 1;
+  faults().die(words[1], moment, k);
   return {};
 }
 
@@ -61,7 +64,10 @@ Json flag(const Words &words) {
   auto &on = broker().flags.on;
   const auto found = on.find(words[1]);
   if (found == on.end()) throw std::invalid_argument("no flag " + words[1]);
-  found->second = to_flag(words[2]);
+  if (words[1] == "connected")
+    broker().set_connected(to_flag(words[2]));
+  else
+    found->second = to_flag(words[2]);
   return {};
 }
 
@@ -97,7 +103,7 @@ const Commands &fault_commands() {
   static const Commands table = {
       {"fail", {fail, 3, 100, "fail CALL CODE|CODEx|CODE@MS|ok ..."}},
       {"slow", {slow, 3, 4, "slow CALL MS [COUNT=1, -1 = always]"}},
-      {"die", {die, 3, 4, "die CALL before|inside|after [K=1]"}},
+      {"die", {die, 3, 4, "die CALL [before|inside|after] [K=1]"}},
       {"tear", {tear, 2, 2, "tear BYTES: the next flush writes so many and the process dies"}},
       {"disk", {disk, 2, 3, "disk full [BYTES_LEFT] | disk flush | disk write | disk ok"}},
       {"flag", {flag, 3, 3, "flag NAME 0|1"}},

@@ -55,6 +55,11 @@ Json step_wall(const Words &words) {
   return {};
 }
 
+Json step_mono(const Words &words) {
+  clock().step_mono(to_integer(words[1]));
+  return {};
+}
+
 Json by_hand(const Call &call) {
   const Answer answer = broker().by_hand(call);
   if (answer.error) throw std::runtime_error("error " + std::to_string(answer.error));
@@ -114,6 +119,7 @@ const Commands &market_commands() {
       {"tick", {tick, 1, 1, "tick"}},
       {"advance", {advance, 2, 2, "advance MS: every clock, the broker's too"}},
       {"step_wall", {step_wall, 2, 2, "step_wall MS: the PC's wall clock only"}},
+      {"step_mono", {step_mono, 2, 2, "step_mono MS: GetTickCount only (it wraps at 2^32)"}},
       {"manual_open", {manual_open, 4, 7, "manual_open SYMBOL TYPE LOTS [PRICE SL TP]"}},
       {"manual_close", {manual_close, 2, 3, "manual_close TICKET [LOTS]"}},
       {"manual_modify", {manual_modify, 4, 5, "manual_modify TICKET SL TP [PRICE]"}},

@@ -85,6 +85,7 @@ bool to_flag(const std::string &word) {
 }
 
 void Control::read_input() {
+  if (closed_) return;
   char bytes[4096];
   const ssize_t got = read(STDIN_FILENO, bytes, sizeof bytes);
   if (got <= 0) {

@@ -1,4 +1,4 @@
-// What happens to orders without anybody's call: quotes, stops, pendings that fire, expiry, stop-out.
+// What happens to orders without anybody's call: quotes, stops, pendings, expiry, stop-out.
 //
 // docs.mql4.com/constants/tradingconstants/orderproperties (pendings), common observation for the
 // comments `[sl]`, `[tp]`, `so: …` and `expiration [...]`, which no page documents.
@@ -36,8 +36,11 @@ void Broker::quote(const std::string &name, double bid, double ask) {
   if (terms == nullptr) return;
   terms->bid = terms->on_grid(bid);
   terms->ask = terms->on_grid(ask);
-  terms->quote_ms = clock().server_ms();
-  terms->quote_s = last_quote_s_ = terms->quote_ms / 1000;
+  terms->quote_s = now_s();
+  if (flags["connected"]) {
+    terms->see();
+    last_quote_s_ = terms->seen_s;
+  }
   if (!flags["market_open"]) return;
   trigger(*terms);
   stop_out();

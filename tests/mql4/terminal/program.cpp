@@ -83,6 +83,7 @@ void Program::deinit(int reason) {
   const bool alive = guarded("OnDeinit", DEINIT_MS, [&] {
     if (hooks_.OnDeinit) hooks_.OnDeinit(reason);
   });
+  if (slept_us() / 1000 > DEINIT_MS) violation("OnDeinit slept longer than a terminal waits");
   running_ = false;
   period_us_ = 0;  // docs.mql4.com/eventfunctions/eventkilltimer: the timer goes with the program
   if (alive) check_leaks();
@@ -92,7 +93,8 @@ void Program::deinit(int reason) {
 void Program::check_leaks() const {
   for (const std::string &leak : zmq_leaks())
     violation(leak + " left open at the end: the terminal would hang or crash on unload");
-  for (const std::string &leak : host::open_files()) violation("file left open at the end: " + leak);
+  for (const std::string &file : host::open_files())
+    violation("file left open at the end: " + file);
 }
 
 void Program::set_timer(long ms) {

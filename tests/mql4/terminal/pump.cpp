@@ -30,6 +30,7 @@ Stopwatch watch;
 // One nap: until the socket or standard input can be read, or the time is over.
 bool nap(long us, void *socket) {
   zmq_pollitem_t items[2] = {{nullptr, STDIN_FILENO, ZMQ_POLLIN, 0}, {socket, 0, ZMQ_POLLIN, 0}};
+  if (control().closed()) items[0].events = 0;  // its end can be read for ever
   const long ms = us <= 0 ? 0 : (us + 999) / 1000;
   if (zmq_poll(items, socket ? 2 : 1, ms) < 0 && errno != EINTR) return false;
   if (items[0].revents) control().read_input();

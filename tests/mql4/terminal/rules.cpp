@@ -37,6 +37,12 @@ bool SymbolTerms::is_normalized(double price) const {
   return std::fabs(scaled - std::round(scaled)) < 1e-4;
 }
 
+void SymbolTerms::see() {
+  seen_bid = bid;
+  seen_ask = ask;
+  seen_s = quote_s;
+}
+
 const char *type_name(int type) { return type >= BUY && type <= CREDIT ? NAMES[type] : "?"; }
 
 int type_of(const std::string &name) {

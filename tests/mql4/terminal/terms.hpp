@@ -32,13 +32,17 @@ struct SymbolTerms {
 
   double bid = 0;
   double ask = 0;
-  long quote_s = 0;   // market time of the last quote, seconds
-  long quote_ms = 0;
+  long quote_s = 0;  // market time of the last quote, seconds
+  // The last quote that reached the terminal.
+  double seen_bid = 0;
+  double seen_ask = 0;
+  long seen_s = 0;
   bool selected = true;
 
   double point() const;
   double on_grid(double price) const;     // NormalizeDouble to this symbol's digits
   bool is_normalized(double price) const;
+  void see();  // the quote reaches the terminal
 };
 
 struct AccountTerms {

@@ -43,7 +43,8 @@ Walks &walks() {
 
 void new_quote(const std::string &symbol, double bid, double ask) {
   broker().quote(symbol, bid, ask);
-  if (program().chart() == symbol) program().queue_tick();
+  const bool arrives = broker().flags["connected"];
+  if (arrives && program().chart() == symbol) program().queue_tick();
 }
 
 }  // namespace terminal

@@ -176,6 +176,7 @@ int mqldll_libzmq__zmq_send(int socket, MqlBuf data, int length, int flags) {
   faults().reach("zmq_send", Moment::before);
   const int sent =
       result_of(zmq_send(pointer, data.p, static_cast<size_t>(length), flags | ZMQ_DONTWAIT));
+  faults().reach("zmq_send", Moment::inside);
   faults().reach("zmq_send", Moment::after);
   return sent;
 }

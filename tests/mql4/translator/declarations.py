@@ -183,7 +183,7 @@ class DeclarationWriter:
     def record(self, record: Record) -> None:
         """A struct or class: members, and methods without their bodies."""
         put = self.writer.put
-        base = f": public {record.base}" if record.base else ""
+        base = f": {record.access} {record.base}" if record.base else ""
         put(f"{record.keyword} {record.name} {base} {{", record.where)
         for member in record.members:
             if isinstance(member, Access):
@@ -193,6 +193,7 @@ class DeclarationWriter:
             elif isinstance(member, Variables):
                 self.members(member)
             elif isinstance(member, Function):
+                put(member.template)
                 self.head(member, record.name, inside=True)
                 self.params(_owned(member, record.name), defaults=True)
                 put(";")

@@ -48,6 +48,7 @@ RULES: Final[dict[str, str]] = {
     "L322": "a function does not return an array [175]",
     "L323": "no function inside a function [117, 143]",
     "L324": "local variables of more than 512 KB: make the array global [26]",
+    "L325": "a struct has no virtual methods, and a class and a struct do not inherit [docs]",
     "L401": "no comma operator [154]",
     "L402": "the result of a trade or select call must be used [83]",
     "L403": "a string is not indexed: StringGetCharacter [241]",
@@ -61,7 +62,8 @@ RULES: Final[dict[str, str]] = {
     "L411": "return without a value in a function with a result, or the reverse [121]",
     "L412": "a local name hides a predefined variable [64]",
     "L413": "strings know + and comparisons only [150]",
-    "L414": "an operator is missing [152]",
+    "L414": "an operator or a `;` is missing [152]",
+    "L415": "braces hold values only where a variable is declared [149]",
 }
 
 

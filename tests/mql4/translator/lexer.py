@@ -53,7 +53,9 @@ def decode(path: str, data: bytes, findings: Findings) -> str:
 def lex_line(text: str, where: Where, findings: Findings) -> list[Token]:
     """The tokens behind a directive's word; `#` and `##` are operators here."""
     joined = text.replace("\\\n", " ").replace("#", "\0")
-    tokens = Lexer(where.path, joined, findings).run()
+    lexer = Lexer(where.path, joined, findings)
+    lexer.hashes = True
+    tokens = lexer.run()
     return [token._replace(text=token.text.replace("\0", "#"), where=where) for token in tokens]
 
 
@@ -65,6 +67,7 @@ class Lexer:
         self.text = text
         self.findings = findings
         self.line = 1
+        self.hashes = False  # whether `#` and `##` are operators, written as zeros
         self.tokens: list[Token] = []
 
     def run(self) -> list[Token]:
@@ -93,7 +96,7 @@ class Lexer:
         """Checks one token and keeps it."""
         where = Where(self.path, self.line)
         if group == "HASH":
-            group = "OP"
+            group = "OP" if self.hashes else "bad"
         if group == "bad" or (group == "DIRECTIVE" and not first):
             code = "L107" if text in "\"'" else "L103"
             self.findings.add(code, where, repr(text[:1]))

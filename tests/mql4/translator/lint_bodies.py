@@ -10,6 +10,7 @@ from tests.mql4.translator.findings import Findings
 from tests.mql4.translator.lint_declarations import DeclarationLint
 from tests.mql4.translator.lint_expressions import ExpressionLint, Names, Symbol
 from tests.mql4.translator.shapes import Shapes
+from tests.mql4.translator.sizes import Sizes
 from tests.mql4.translator.tokens import Kind, Token
 from tests.mql4.translator.tree import (
     Block,
@@ -31,10 +32,6 @@ from tests.mql4.translator.vocabulary import MUST_USE, PREDEFINED_VARIABLES
 __all__ = ["LOCAL_BYTES_MAX", "BodyLint"]
 
 LOCAL_BYTES_MAX: Final = 512 * 1024
-SIZES: Final = {"bool": 1, "char": 1, "uchar": 1, "short": 2, "ushort": 2, "long": 8, "ulong": 8}
-SIZES_WIDE: Final = {"double": 8, "datetime": 8, "string": 12}
-# An unknown element counts as this many bytes.
-SIZE_DEFAULT: Final = 4
 
 
 class BodyLint:
@@ -45,6 +42,7 @@ class BodyLint:
         self.declarations = DeclarationLint(shapes, builtins, findings)
         self.names = Names(shapes, builtins, owner)
         self.expressions = ExpressionLint(self.names, findings)
+        self.sizes = Sizes(shapes)
         self.result = ""
         self.local_bytes = 0
 
@@ -145,8 +143,8 @@ class BodyLint:
         self.declarations.variables(declared)
         for name in declared.names:
             self.hides(name.name, name)
-            if name.dims and "static" not in declared.storage:
-                self.local_bytes += _bytes(declared.type, name.dims)
+            if "static" not in declared.storage:
+                self.local_bytes += self.sizes.array(declared.type, name.dims)
                 if self.local_bytes > LOCAL_BYTES_MAX:
                     self.findings.add("L324", name.where, name.name)
         self.variables(declared)
@@ -168,12 +166,3 @@ def _braced(value: Sequence[Token] | None) -> bool:
 def _inside_braces(value: Sequence[Token]) -> tuple[Token, ...]:
     """The value without any braces."""
     return tuple(token for token in value if not token.op("{", "}"))
-
-
-def _bytes(word: str, dims: Sequence[Sequence[Token]]) -> int:
-    """The size of an array as far as plain numbers say it."""
-    size = SIZES.get(word) or SIZES_WIDE.get(word) or SIZE_DEFAULT
-    for dimension in dims:
-        if len(dimension) == 1 and dimension[0].kind is Kind.NUMBER and dimension[0].text.isdigit():
-            size *= int(dimension[0].text)
-    return size

@@ -96,6 +96,9 @@ class DeclarationLint:
 
     def record(self, record: Record) -> None:
         """Members."""
+        base = self.shapes.records.get(record.base)
+        if base is not None and base.keyword != record.keyword:
+            self.findings.add("L325", record.where, record.name)
         for member in record.members:
             if isinstance(member, Variables):
                 self.variables(member)
@@ -104,6 +107,8 @@ class DeclarationLint:
                         self.findings.add("L313", name.where, name.name)
             elif isinstance(member, Function):
                 self.function(member)
+                if record.keyword == "struct" and "virtual" in member.storage:
+                    self.findings.add("L325", member.where, member.name)
 
     def variables(self, declared: Variables) -> None:
         """Dimensions of variables."""

@@ -142,6 +142,8 @@ class ExpressionLint:
                 calls.pop()
             elif token.op(",") and not calls[-1]:
                 self.findings.add("L401", token.where)
+            if token.op("{"):
+                self.findings.add("L415", token.where)
             if token.op("[") and (previous is None or self.no_operand(previous)):
                 self.findings.add("L301", token.where, "a lambda")
             self.beside(previous, token, following)
@@ -169,10 +171,10 @@ class ExpressionLint:
         around = {side.kind for side in (previous, following) if side is not None}
         if token.op(*OPERATORS_OF_NUMBERS) and Kind.TEXT in around:
             self.findings.add("L413", token.where)
-        if previous is not None and self.operand(previous) and self.operand(token):
-            both = previous.kind is Kind.TEXT and token.kind is Kind.TEXT
-            if not both:
-                self.findings.add("L414", token.where, f"before `{token.text}`")
+        if previous is None or not self.operand(previous) or token.kind is Kind.OP:
+            return
+        if not previous.kind is token.kind is Kind.TEXT:
+            self.findings.add("L414", token.where, f"before `{token.text}`")
 
     @staticmethod
     def operand(token: Token) -> bool:
@@ -193,9 +195,10 @@ class ExpressionLint:
         """Rules about one name; members of other objects are left to the C++ compiler."""
         token = tokens[at]
         previous = tokens[at - 1] if at else None
-        if previous is not None and previous.op(".", "->", "::"):
-            return
         behind = at + 1
+        if previous is not None and previous.op(".", "->", "::"):
+            self.member(token, tokens[behind] if behind < len(tokens) else None)
+            return
         if behind < len(tokens) and tokens[behind].op("("):
             self.call(tokens, at)
             return
@@ -214,6 +217,12 @@ class ExpressionLint:
         if symbol.const and (written or stepped):
             self.findings.add("L405", token.where, token.text)
         elif written and symbol.dims and indexes == 0:
+            self.findings.add("L404", token.where, token.text)
+
+    def member(self, token: Token, following: Token | None) -> None:
+        """A member of another object: arrays are not assigned there either."""
+        written = following is not None and following.op("=")
+        if written and token.text in self.names.shapes.array_members:
             self.findings.add("L404", token.where, token.text)
 
     def call(self, tokens: Sequence[Token], at: int) -> None:

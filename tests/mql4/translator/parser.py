@@ -178,13 +178,14 @@ class Parser(StatementParser):
         keyword = self.take()
         name = self.name()
         self.check_name(name)
-        base = ""
+        base = access = ""
         if self.peek().op(":"):
             self.take()
             words = self.until(lambda token: token.op("{"), "{")
             if any(token.op(",") for token in words):
                 self.findings.add("L312", name.where, name.text)
             base = words[-1].text if words else ""
+            access = words[0].text if len(words) > 1 else ""
         if self.peek().op(";"):
             self.take()
             return None
@@ -198,7 +199,7 @@ class Parser(StatementParser):
                 members.append(member)
         end = self.take()
         self.semicolon(end, f"{keyword.text} {name.text}")
-        return Record(keyword.text, name.text, base, tuple(members), name.where, end.where)
+        return Record(keyword.text, name.text, base, access, tuple(members), name.where, end.where)
 
     def semicolon(self, end: Token, what: str) -> None:
         """The `;` behind a closing brace."""

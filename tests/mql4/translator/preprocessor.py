@@ -28,6 +28,7 @@ class Preprocessor:
         self.include_dirs = tuple(include_dirs)
         self.findings = findings
         self.macros = Macros(findings)
+        self.main = ""
         self.properties: list[str] = []
         self.files: list[Path] = []
         self.stream: list[Token] = []
@@ -47,10 +48,10 @@ class Preprocessor:
 
     def run(self, path: Path) -> list[Token]:
         """The token stream of the main file `path`, read as `str(path)`."""
-        strict = len(self.properties)
+        self.main = str(path)
         self.file(path)
         self.flush()
-        if "strict" not in self.properties[strict:] and path.suffix != ".mqh":
+        if "strict" not in self.properties and path.suffix != ".mqh":
             self.findings.add("L201", Where(str(path), 1))
         return self.stream
 
@@ -107,7 +108,8 @@ class Preprocessor:
 
     def on_property(self, rest: str, where: Where) -> None:
         """Keeps `#property`; those of headers count for nothing."""
-        self.properties.append(rest.split("//", maxsplit=1)[0].strip())
+        if where.path == self.main:
+            self.properties.append(rest.split("//", maxsplit=1)[0].strip())
 
     def on_define(self, rest: str, where: Where) -> None:
         """`#define`."""

@@ -49,12 +49,24 @@ class Shapes:
             *self.enumerators,
             *(enum.name for enum in self.enums),
         }
+        self.array_members = self.members_of(arrays=True) - self.members_of(arrays=False)
         self.heavy: set[str] = set()
         self.find_heavy()
 
     def all(self, kind: type[T]) -> Iterator[T]:
         """The items of one kind, in source order."""
         return (item for item in self.items if isinstance(item, kind))
+
+    def members_of(self, *, arrays: bool) -> set[str]:
+        """The names of member variables that are arrays, or of those that are none."""
+        return {
+            name.name
+            for record in self.records.values()
+            for member in record.members
+            if isinstance(member, Variables)
+            for name in member.names
+            if bool(name.dims) == arrays
+        }
 
     def find_heavy(self) -> None:
         """Records that hold a string or a dynamic array, themselves or in what they hold."""

@@ -173,6 +173,7 @@ class Record:
     keyword: str
     name: str
     base: str
+    access: str  # to the base: public, protected, private, or "" if it is not said
     members: tuple[Item, ...]
     where: Where
     end: Where

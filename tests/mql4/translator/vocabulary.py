@@ -33,13 +33,13 @@ ACCESS: Final = _words(
 # Refused by a real compiler (build 1162), or unknown to C++ or MQL4 the other way round.
 FOREIGN: Final = _words(
     """
-    auto nullptr constexpr consteval constinit decltype namespace using typedef union goto try
+    auto nullptr constexpr decltype namespace using typedef union goto try
     catch throw inline friend mutable explicit noexcept static_cast dynamic_cast
     reinterpret_cast const_cast size_t int8_t int16_t int32_t int64_t uint8_t uint16_t
-    uint32_t uint64_t unsigned signed wchar_t char8_t char16_t char32_t asm volatile register
-    static_assert thread_local alignof alignas typeid override final std concept requires
-    co_await co_return co_yield and or not xor bitand bitor compl and_eq or_eq xor_eq not_eq
-    lambda complex matrix vector
+    uint32_t uint64_t unsigned signed wchar_t char16_t char32_t asm volatile register
+    static_assert thread_local alignof alignas typeid override final std
+    and or not xor bitand bitor compl and_eq or_eq xor_eq not_eq
+    complex matrix vector
     """
 )
 # Words that cannot name anything.
