@@ -13,7 +13,8 @@ PRICES ?=
 JOBS ?= 4
 # How many schedules `make soak` simulates.
 SEEDS ?=
-# Which MQL4 programs `make ea-check` looks at; all under mql4/ if none is named.
+# Which MQL4 programs `make ea-check` looks at; all under mql4/ if none is named. For `make demo`:
+# anything, and it goes through the Expert Advisor's source, which needs a C++ compiler.
 EA ?=
 # What has to be covered to the last branch: the contract and the judgement.
 PURE := bridge_core/protocol/*,bridge_server/core/*
@@ -26,6 +27,7 @@ CODE := bridge_core bridge_server bridge_client tests mql4/libzmq $(wildcard exa
 help: ## this list
 	@echo "make demo              a paper trade from end to end, in one terminal"
 	@echo "make demo PRICES=FILE  the same on your prices: a MetaTrader export, or time,bid,ask"
+	@echo "make demo EA=1         orders through the MetaTrader 4 Advisor's source, killed and lied to"
 	@echo "make test              lint, types and every short test (under 5 minutes)"
 	@echo "make test-long         the long tests: more seeds, more crashes"
 	@echo "make check             lint and types only"
@@ -38,8 +40,8 @@ help: ## this list
 	@echo "make ea-check EA=FILE  the same for your own .mq4 or .mqh"
 	@echo "make clean             remove .venv and every cache"
 
-demo: $(VENV)/.demo ## a paper trade from end to end
-	@$(RUN) -m bridge_client demo $(if $(PRICES),--prices "$(PRICES)")
+demo: $(VENV)/$(if $(EA),.test,.demo) ## a paper trade from end to end
+	@$(RUN) $(if $(EA),-m tests.mql4.demo,-m bridge_client demo $(if $(PRICES),--prices "$(PRICES)"))
 
 check: $(VENV)/.test
 	$(RUN) -m ruff check .

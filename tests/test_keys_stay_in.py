@@ -22,15 +22,18 @@ from typing import Any
 import pytest
 
 from bridge_client import Connector
+from bridge_client.cli.bundling import NewAccount, add_bundle, end_set, new_account
 from bridge_client.opening import Opened
 from bridge_client.streams import EventKeys
 from bridge_core.host import bundles
+from bridge_core.host.ea_keys import load_ea_keys
 from bridge_core.host.keyfiles import load_key_file, parse_key_hex, save_key_file
 from bridge_core.host.logs import _Secrets, log_event, setup_logging
 from bridge_core.host.settings import load_env
 from bridge_core.protocol.errors import BridgeError
+from bridge_core.protocol.keys import KeyState, Mode
 from bridge_core.protocol.messages import Stop
-from bridge_core.protocol.operations import Op
+from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import RequestKeys
 from bridge_server.settings import Overrides, load_settings
 from bridge_server.wiring import build_server
@@ -214,10 +217,46 @@ def _wrong_env(account: Account) -> object:
     return load_env(path, ("MT5_LOGIN", "MT5_PASSWORD"))
 
 
+def _ea_account(account: Account) -> Path:
+    folder = account.folder / "gold"
+    new_account(folder, NewAccount("gold", Mode.LIVE, "tcp://127.0.0.1:5557"))
+    return folder
+
+
+def _ea_file_cut_off(account: Account) -> object:
+    path = _ea_account(account) / "ea/bridge.key"
+    path.write_bytes(path.read_bytes()[:-40])
+    return load_ea_keys(path)
+
+
+def _ea_file_without_its_last_word(account: Account) -> object:
+    path = _ea_account(account) / "ea/bridge.key"
+    path.write_bytes(path.read_bytes().replace(b"end", b"End"))
+    return load_ea_keys(path)
+
+
+def _key_of_the_ea_repeated(account: Account) -> object:
+    path = _ea_account(account) / "ea/bridge.key"
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b"end", text.splitlines()[-2] + b"\nend"))
+    return add_bundle(path.parent.parent, account.folder / "phone", Scope.TRADE)
+
+
+def _ea_file_full(account: Account) -> object:
+    folder = _ea_account(account)
+    keys = load_ea_keys(folder / "ea/bridge.key")
+    return keys.with_set(keys.sets[0])
+
+
+def _nobodys_key_ended(account: Account) -> object:
+    return end_set(_ea_account(account), "t9-0000", KeyState.REVOKED)
+
+
 TROUBLES: list[Callable[[Account], object]] = [
     _wrong_type, _one_field_too_many, _of_another_kind, _root_too_short, _one_key_in_two_sets,
     _of_another_account, _port_taken, _out_of_scope, _broken_field, _no_connection,
-    _file_there_already, _not_a_key, _wrong_env,
+    _file_there_already, _not_a_key, _wrong_env, _ea_file_cut_off,
+    _ea_file_without_its_last_word, _key_of_the_ea_repeated, _ea_file_full, _nobodys_key_ended,
 ]  # fmt: skip
 
 

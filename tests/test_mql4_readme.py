@@ -112,4 +112,4 @@ def test_the_dll_that_the_page_speaks_of_exports_what_the_advisor_imports() -> N
     )
     assert block is not None
     count = len(re.findall(r"\bzmq_\w+\(", block[1]))
-    assert f"{count} of {count} functions exported" in (MQL4 / "libzmq/README.md").read_text()
+    assert f"{count} of {count} functions exported" in (ROOT / "mql4/libzmq/README.md").read_text()

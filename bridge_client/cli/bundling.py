@@ -61,6 +61,9 @@ class _Realm(NamedTuple):
     event_srv: str
     event_ea: str  # "" where no EA attests
 
+    def __repr__(self) -> str:
+        return f"<realm {self.acct} {self.mode}>"
+
 
 class NewAccount(NamedTuple):
     """What keys an account needs; `ea_endpoint` is "" where no EA executes."""
@@ -80,13 +83,8 @@ def _kid(letter: str, number: int) -> str:
     return f"{letter}{number}-{secrets.token_hex(2)}"
 
 
-def _curve() -> tuple[str, str]:
-    pair = new_curve_keys()
-    return pair.public.decode("ascii"), pair.secret.decode("ascii")
-
-
 def _bundle(realm: _Realm, scope: Scope, number: int) -> Bundle:
-    public, secret = _curve()
+    pair = new_curve_keys()
     return Bundle(
         kid=_kid(_LETTER[scope], number),
         acct=realm.acct,
@@ -94,8 +92,8 @@ def _bundle(realm: _Realm, scope: Scope, number: int) -> Bundle:
         scope=scope,
         ea=bool(realm.event_ea),
         root=random_key().hex(),
-        curve_public=public,
-        curve_secret=secret,
+        curve_public=pair.public.decode("ascii"),
+        curve_secret=pair.secret.decode("ascii"),
         server_public=realm.server_public,
         event_kid=realm.event_kid,
         event_srv=realm.event_srv,
@@ -105,25 +103,24 @@ def _bundle(realm: _Realm, scope: Scope, number: int) -> Bundle:
 
 def new_account(folder: Path, wanted: NewAccount) -> dict[str, str]:
     """Write every key file of a new account; return the key ids by role."""
-    public, secret = _curve()
+    own, ea = new_curve_keys(), new_curve_keys()
     events = EventRoot(
         kid=_kid("e", 1), acct=wanted.name, mode=wanted.mode, root=random_key().hex()
     )
     realm = _Realm(
         acct=wanted.name,
         mode=wanted.mode,
-        server_public=public,
+        server_public=own.public.decode("ascii"),
         event_kid=events.kid,
         event_srv=events.key(Purpose.EVENT_SRV).hex(),
         event_ea=events.key(Purpose.EVENT_EA).hex() if wanted.attested else "",
     )
-    ea = new_curve_keys()
     server = ServerKeys(
         acct=realm.acct,
         mode=realm.mode,
         ea=wanted.attested,
-        curve_public=public,
-        curve_secret=secret,
+        curve_public=realm.server_public,
+        curve_secret=own.secret.decode("ascii"),
         event_kid=realm.event_kid,
         event_srv=realm.event_srv,
         ea_public=ea.public.decode("ascii") if wanted.ea_endpoint else "",

@@ -321,6 +321,16 @@ def parse_ea_keys(data: bytes, name: str = EA_FILE) -> EaKeys:
     Raises:
         ConfigError: KEY_FILE; names the line and what belongs there, never what stands there.
     """
+    data = Secret(data)
+    try:
+        return _read(data, name)
+    except ConfigError as error:
+        detail = error.detail
+    # Raised here: the reader's frames hold keys, which a traceback with locals would show.
+    raise ConfigError("KEY_FILE", detail)
+
+
+def _read(data: bytes, name: str) -> EaKeys:
     lines = _Lines(data, name)
     if lines.take() != [_KIND]:
         raise lines.refusal(f"`{_KIND}` belongs here")

@@ -21,7 +21,7 @@ from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.token import parse_event
 from bridge_server.backends.ea_books import scan_of
-from bridge_server.backends.ea_hop import FromEa, Rows, StateWord, make_head, read_body
+from bridge_server.backends.ea_hop import Beat, FromEa, Rows, StateWord, make_head, read_body
 from bridge_server.backends.ea_link import Call, EaLink, Reply
 from bridge_server.backends.ea_session import EaStatus
 from bridge_server.core.attested import Lie, NotSeen, Verdict, Word, judge_word
@@ -243,12 +243,6 @@ def about(link: EaLink, mono_ms: int) -> ExecutorState:
     )  # fmt: skip
     if beat is None:
         return shown
-    caps = (
-        ("ea_max_lots", beat.max_lots),
-        ("ea_max_positions", str(beat.max_positions)),
-        ("ea_symbols", ",".join(beat.symbols)),
-        ("ea_state", beat.state),
-    )
     note = (
         f"EA {beat.version} build {beat.build} instance {status.instance} {beat.state}, "
         f"caps {beat.max_lots} lots, {beat.max_positions} positions, "
@@ -261,8 +255,30 @@ def about(link: EaLink, mono_ms: int) -> ExecutorState:
         kids=frozenset(beat.kids),
         state=beat.state,
         cause=beat.cause,
-        caps=caps,
+        caps=_told(beat, status),
         note=note[:400],
+    )
+
+
+def _told(beat: Beat, status: EaStatus) -> tuple[tuple[str, str], ...]:
+    """Return what GET_LIMITS passes on of the EA's last word about itself; the doctor judges it."""
+    return (
+        ("ea_max_lots", beat.max_lots),
+        ("ea_max_positions", str(beat.max_positions)),
+        ("ea_symbols", ",".join(beat.symbols)),
+        ("ea_state", f"{beat.state} {beat.cause}".strip()),
+        ("ea_build", str(beat.build)),
+        ("ea_version", beat.version),
+        ("ea_dll", beat.dll),
+        ("ea_login", str(beat.account)),
+        ("ea_server", beat.server),
+        ("ea_kind", beat.kind),
+        ("ea_connected", str(beat.connected).lower()),
+        ("ea_trade_allowed", str(beat.trade_allowed).lower()),
+        ("ea_clock_ms", str(status.clock_ms)),
+        ("ea_journal", beat.journal),
+        ("ea_kids", ",".join(beat.kids)),
+        ("ea_note", beat.note),
     )
 
 

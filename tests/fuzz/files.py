@@ -24,6 +24,7 @@ from bridge_core.host.bundles import (
     load_bundle,
     load_server_keys,
 )
+from bridge_core.host.ea_keys import EaKeys, EaSet, format_ea_keys, parse_ea_keys
 from bridge_core.host.keyfiles import load_key_file
 from bridge_core.host.prices import iter_rows
 from bridge_core.host.settings import load_env
@@ -84,6 +85,15 @@ def _keys(data: bytes) -> None:
             _refused(getattr(held, use), *([Purpose.EVENT_SRV] if use == "key" else []))
 
 
+def _ea_keys(data: bytes) -> None:
+    held = _refused(parse_ea_keys, data)
+    if held is not None:
+        # One text for one meaning: only the line ends may differ.
+        assert format_ea_keys(held).rstrip(b"\n") == data.replace(b"\r\n", b"\n").rstrip(b"\n")
+        holds = {kid: len(one.keys) for kid, one in held.key_sets().items()}
+        assert held.mode is Mode.LIVE or set(holds.values()) == {0}, "a rehearsal that can trade"
+
+
 def _settings(data: bytes) -> None:
     path = _file("fuzz.toml", data)
     _refused(load_server, path, Overrides())
@@ -129,6 +139,18 @@ def _key_seeds() -> tuple[bytes, ...]:
     return tuple(msgspec.json.encode(one) for one in (bundle, server, verify, root))
 
 
+def _ea_seeds() -> tuple[bytes, ...]:
+    live = EaKeys(
+        acct="demo", mode=Mode.LIVE, endpoint="tcp://127.0.0.1:5557", server_public=_Z85,
+        curve_public=_Z85, curve_secret=_Z85, event_kid="event-1", event_ea=_KEY,
+        sets=(EaSet(kid="t1-ab", scope=Scope.TRADE, signs=_KEY, reply=_KEY),
+              EaSet(kid="q1-cd", scope=Scope.QUERY, signs="", reply=_KEY)),
+    )  # fmt: skip
+    none = tuple(msgspec.structs.replace(one, signs="", reply="") for one in live.sets)
+    paper = msgspec.structs.replace(live, mode=Mode.PAPER, sets=none)
+    return tuple(bytes(format_ea_keys(one)) for one in (live, paper))
+
+
 _SERVER_TOML: Final = b"""account = "demo"
 mode = "paper"
 backend = "paper"
@@ -164,6 +186,7 @@ _ENV: Final = (b"MT5_LOGIN=1\nMT5_PASSWORD='a b'\n", b'export MT5_SERVER="x\\ny"
 
 FILES: Final = (
     Target("keys", _keys, _key_seeds(), _SLOWNESS),
+    Target("ea_keys", _ea_keys, _ea_seeds(), _SLOWNESS),
     Target("settings", _settings, (_SERVER_TOML, _CONNECTOR_TOML), _SLOWNESS),
     Target("env", _env, _ENV, _SLOWNESS),
     Target("halted", _halted, _HALTED, _SLOWNESS),

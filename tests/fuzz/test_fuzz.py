@@ -22,7 +22,7 @@ from tests.fuzz.target import CORPUS, Target, corpus_of, held
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = ("request", "authentic", "body", "reply", "reply_body", "event", "event_body", "record")
-FILES = ("keys", "settings", "env", "halted", "prices")  # these open files: fewer runs
+FILES = ("keys", "ea_keys", "settings", "env", "halted", "prices")  # these open files: fewer runs
 # There are wheels for one platform; on it, its absence is a skip that ZTB_REQUIRE minds.
 _WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
 ATHERIS = pytest.mark.skipif(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge_core.protocol.messages import Fence
+from bridge_core.protocol.messages import Fence, Stop
 from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.token import NO_INCARNATION
@@ -181,11 +181,8 @@ def test_status_and_tombstone_of_an_order_never_seen(tmp_path: Path) -> None:
 def test_a_stop_is_answered_with_the_state_and_shown_in_the_beat(
     tmp_path: Path, op: Op, state: str
 ) -> None:
-    from bridge_core.protocol.messages import Halt, ReduceOnly
-
-    body = Halt(reason="enough") if op is Op.HALT else ReduceOnly(reason="enough")
     with attached(tmp_path) as (terminal, hop):
-        assert hop.ask("FORWARD", frames=hop.keys.sign(op, body))["state"] == state
+        assert hop.ask("FORWARD", frames=hop.keys.sign(op, Stop(reason="enough")))["state"] == state
         assert hop.beat()["state"] == state
         terminal.restart()
         hop.welcome()
