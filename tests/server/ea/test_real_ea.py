@@ -33,7 +33,7 @@ class Desk(NamedTuple):
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     needs_compiler()
-    inputs = {
+    inputs: dict[str, str | int | float | bool] = {
         "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "SettleSeconds": 1,
         "ExpectedAccount": 12345678,
         "ExpectedServer": "Broker-Demo",
