@@ -51,6 +51,7 @@ __all__ = ["Attesting", "may_attest"]
 
 _AGAIN_MS: Final = 1_000
 _AGAIN_MS_MAX: Final = 60_000
+_READING_MS: Final = 5_000
 _LOOK_BACK_MS: Final = 24 * 3_600_000
 _BACKLOG_MAX: Final = 10_000
 _OPEN_QUESTIONS_MAX: Final = 16
@@ -285,7 +286,11 @@ class Attesting:
         rid, verdict = told.wanted.rid, told.verdict
         asking = self._unknown.get(rid) or self._bare.get(rid)
         if asking is not None:
-            asking.again(mono_ms, slower=rid in self._bare or isinstance(verdict, Lie))
+            reading = isinstance(verdict, Lost)  # the EA looks at the broker's records meanwhile
+            bare = rid in self._bare and not reading
+            asking.again(mono_ms, slower=bare or isinstance(verdict, Lie))
+            if reading and rid in self._bare:
+                asking.due_ms = mono_ms + _READING_MS
         flight = self._orders.flights.get(rid)
         if isinstance(verdict, Lost) and flight is not None and told.scan is not None:
             self._look_at_tag(flight, told, mono_ms)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 
+import msgspec
+
+from bridge_core.protocol.chain import GENESIS, Head, verify_range
 from bridge_core.protocol.messages import Flatten, Resume
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import order_hash
@@ -224,3 +227,31 @@ def test_a_halt_needs_no_incarnation_here_either(house: EaHouse) -> None:
     client.inc = NO_INCARNATION
     assert client.stop(Op.HALT).status == "OK"
     wait_until(lambda: _state(house) == "HALTED")
+
+
+def test_an_order_that_ran_past_the_server_is_told_as_the_ea_says_and_halts_the_account(
+    house: EaHouse,
+) -> None:
+    _, client = house.ready()
+    frames = client.sign(Op.OPEN, open_body(volume="5"))
+    ran = house.ea.desk.execute(frames, 0, lambda _rid: None)  # somebody else handed it over
+    assert ran is not None
+    assert ran["status"] == "FILLED"
+    answer = client.ask(frames)
+    assert answer.code == "MAX_VOLUME"
+    view = house.attested(client, answer.token.rid)
+    assert house.record_of(view).status == "FILLED"
+    wait_until(lambda: "GHOST_FILL" in {one.cause for one in client.health().causes})
+    assert client.hello().state == "HALTED"
+    assert house.broker.begun() == 1
+
+
+def test_the_record_of_a_late_word_is_in_the_log_and_the_log_still_holds(house: EaHouse) -> None:
+    server, client = house.ready()
+    rid = client.open(volume="5").token.rid
+    house.attested(client, rid)
+    journal = server.server.context.journal
+    rows = journal.log_rows(1, 500)
+    mine = [msgspec.json.decode(raw) for _, raw, _ in rows if rid.encode() in raw]
+    assert [one["kind"] for one in mine] == ["ORDER", "EA"]
+    assert verify_range(Head(0, GENESIS), rows) == journal.head

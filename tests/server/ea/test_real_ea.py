@@ -11,6 +11,9 @@ import pytest
 
 from bridge_core.protocol.messages import Resume
 from bridge_core.protocol.operations import Op
+from bridge_server.backends.ea_hop import make_head, read_body
+from bridge_server.backends.ea_link import Call
+from bridge_server.core.attested import Word
 from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 from tests.support.ea_account import EaHouse, EaServer
@@ -30,8 +33,9 @@ class Desk(NamedTuple):
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     needs_compiler()
-    inputs = {
-        "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "ExpectedAccount": 12345678, "SettleSeconds": 1,
+    inputs: dict[str, str | int | float | bool] = {
+        "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "SettleSeconds": 1,
+        "ExpectedAccount": 12345678,
         "ExpectedServer": "Broker-Demo",
     }  # fmt: skip
     with EaHouse(tmp_path) as house:
@@ -98,16 +102,19 @@ def test_a_halt_and_a_resume_go_through_the_ea(desk: Desk) -> None:
     wait_until(lambda: desk.client.open().status == "FILLED")
 
 
-def test_what_the_server_denied_and_what_was_fenced_gets_the_eas_record(desk: Desk) -> None:
-    denied = desk.client.open(volume="50")
-    assert denied.code == "MAX_VOLUME"
-    assert desk.house.attested(desk.client, denied.token.rid).code == "MAX_VOLUME"
+def test_a_fenced_order_never_runs_at_the_ea_either(desk: Desk) -> None:
+    # Its signed word comes once its journal is older than SettleSeconds and the terminal's history
+    # is seen to reach back so far; the fence itself holds at once.
     frames = desk.client.sign(Op.OPEN, open_body())
     rid = frames.token.split(b":")[5].decode()
     view = desk.client.fence(rid, desk.client.inc, now_ms()).subject()
-    assert view.status == "DENIED"
-    assert desk.house.record_of(view).order_hash == "0" * 64
-    assert desk.client.ask(frames).status == "DENIED"
+    assert (view.status, view.code) == ("DENIED", "FENCED")
+    late = desk.server.ea.link.hand_over(
+        Call(lambda n: make_head("EXEC", n, 0), frames, 2_000), "EXEC"
+    ).wait()
+    word = read_body(Word, late.body or b"")
+    assert word is not None
+    assert word.status in ("DENIED", "UNKNOWN")
     assert not _submissions(desk)
 
 
