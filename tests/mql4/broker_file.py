@@ -1,6 +1,6 @@
 """broker.jsonl: the simulated broker's own record and its book, as it outlives the terminal.
 
-Its lines are described in terminal/ledger.hpp. A line that a death cut off is no line.
+Its lines are described in simulator/ledger.hpp. A line that a death cut off is no line.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ __all__ = ["ROOT", "BuildError", "build", "missing"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CACHE: Final = ROOT / "build" / "ea"
-PARTS: Final = ("runtime", "builtins", "terminal")
+PARTS: Final = ("runtime", "builtins", "simulator")
 _FIXED: Final = ("-std=c++17", "-fsigned-char", "-Wall", "-Wextra", "-Werror", "-Wshadow")
 _PLAIN: Final = ("-O1", "-g1")
 # What runs the program's own memory accesses; the terminal around it is the same in both variants.
 _WATCHED: Final = ("runtime", "builtins")
-_SANITIZED: Final = ("-O1", *SANITIZE)
+_SANITIZED: Final = ("-O0", *SANITIZE)
 _JOBS: Final = 2
 _TIMEOUT_S: Final = 600
 

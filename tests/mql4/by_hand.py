@@ -28,7 +28,7 @@ _USAGE: Final = re.compile(r"\{\"(?P<name>\w+)\", \{\w+, \d+, \d+,(?P<text>(?:\s
 
 def usages() -> list[str]:
     """The usage line of every control command, as the terminal's own tables have it."""
-    tables = (HARNESS / "terminal").glob("commands_*.cpp")
+    tables = (HARNESS / "simulator").glob("commands_*.cpp")
     return sorted(
         "".join(re.findall(r'"([^"]*)"', match["text"]))
         for path in tables

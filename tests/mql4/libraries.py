@@ -40,7 +40,7 @@ def import_findings(unit: str) -> list[Message]:
 @cache
 def _offered() -> dict[tuple[str, str], tuple[str, tuple[str, ...]]]:
     text = "".join(
-        path.read_text("utf-8") for path in sorted((HARNESS / "terminal").glob("*_shim.cpp"))
+        path.read_text("utf-8") for path in sorted((HARNESS / "simulator").glob("*_shim.cpp"))
     )
     return {
         (each["library"], each["name"]): (each["result"], _types(each["params"]))

@@ -2,7 +2,7 @@
 
     python -m tests.mql4.terminal FOLDER [--source Experts/BridgeEA.mq4] [--input NAME=VALUE ...]
 
-Everything the terminal knows it is told here, over the line protocol of terminal/control.hpp; the
+Everything the terminal knows it is told here, over the line protocol of simulator/control.hpp; the
 broker's book lives in FOLDER/broker.jsonl and outlives the process.
 """
 
@@ -198,7 +198,7 @@ class Terminal:
         return answer
 
     def ledger(self) -> list[Line]:
-        """The broker's own record (terminal/ledger.hpp); also of a dead terminal."""
+        """The broker's own record (simulator/ledger.hpp); also of a dead terminal."""
         return read_lines(self.folder / "broker.jsonl")
 
     def submissions(self, op: str = "") -> list[Line]:

@@ -1,4 +1,4 @@
-"""The simulated broker keeps the rules of the MQL4 pages named in terminal/*.cpp."""
+"""The simulated broker keeps the rules of the MQL4 pages named in simulator/*.cpp."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def test_a_terminal_runs_by_hand(tmp_path: Path) -> None:
 
 def test_every_command_has_a_usage_line() -> None:
     names = [usage.split()[0].rstrip(":") for usage in usages()]
-    tables = [path.read_text("utf-8") for path in (HARNESS / "terminal").glob("commands_*.cpp")]
+    tables = [path.read_text("utf-8") for path in (HARNESS / "simulator").glob("commands_*.cpp")]
     declared = re.findall(r"\{\"(\w+)\", \{", "".join(tables))
     assert sorted(names) == sorted(declared)
     assert {"price", "fail", "die", "init", "orders", "account", "quit"} <= set(names)

@@ -1,6 +1,6 @@
 #include "account.hpp"
 
-#include "terminal/broker.hpp"
+#include "simulator/broker.hpp"
 
 namespace {
 

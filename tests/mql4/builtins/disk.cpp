@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "runtime/base.hpp"
-#include "terminal/faults.hpp"
-#include "terminal/host.hpp"
+#include "simulator/faults.hpp"
+#include "simulator/host.hpp"
 
 namespace {
 

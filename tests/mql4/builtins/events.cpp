@@ -1,10 +1,10 @@
 #include "events.hpp"
 
 #include "runtime/text.hpp"
-#include "terminal/broker.hpp"
-#include "terminal/host.hpp"
-#include "terminal/program.hpp"
-#include "terminal/report.hpp"
+#include "simulator/broker.hpp"
+#include "simulator/host.hpp"
+#include "simulator/program.hpp"
+#include "simulator/report.hpp"
 
 int _LastError = 0;
 

@@ -10,8 +10,8 @@
 #include <map>
 
 #include "disk.hpp"
-#include "terminal/faults.hpp"
-#include "terminal/host.hpp"
+#include "simulator/faults.hpp"
+#include "simulator/host.hpp"
 
 namespace {
 

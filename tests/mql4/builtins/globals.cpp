@@ -5,8 +5,8 @@
 #include <iterator>
 #include <map>
 
-#include "terminal/clock.hpp"
-#include "terminal/host.hpp"
+#include "simulator/clock.hpp"
+#include "simulator/host.hpp"
 
 namespace {
 

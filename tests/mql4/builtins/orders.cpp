@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "terminal/broker.hpp"
-#include "terminal/faults.hpp"
-#include "terminal/host.hpp"
+#include "simulator/broker.hpp"
+#include "simulator/faults.hpp"
+#include "simulator/host.hpp"
 
 namespace {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <vector>
 
-#include "terminal/broker.hpp"
-#include "terminal/program.hpp"
+#include "simulator/broker.hpp"
+#include "simulator/program.hpp"
 
 namespace {
 

@@ -1,8 +1,8 @@
 #include "terminal.hpp"
 
-#include "terminal/broker.hpp"
-#include "terminal/host.hpp"
-#include "terminal/program.hpp"
+#include "simulator/broker.hpp"
+#include "simulator/host.hpp"
+#include "simulator/program.hpp"
 
 namespace {
 

@@ -2,9 +2,9 @@
 
 #include <ctime>
 
-#include "terminal/broker.hpp"
-#include "terminal/clock.hpp"
-#include "terminal/pump.hpp"
+#include "simulator/broker.hpp"
+#include "simulator/clock.hpp"
+#include "simulator/pump.hpp"
 
 datetime TimeCurrent() { return datetime(terminal::broker().last_quote_s()); }
 

@@ -89,7 +89,8 @@ double Broker::current_price(const Order &order) {
 
 double Broker::profit_at(const Order &order, double lots, double price) {
   const SymbolTerms *terms = symbol(order.symbol);
-  if (terms == nullptr || !is_position(order.type)) return 0;
+  // After a restart a symbol has no price before its first quote: nothing is known of it yet.
+  if (terms == nullptr || !is_position(order.type) || price <= 0) return 0;
   const double move = is_long(order.type) ? price - order.open_price : order.open_price - price;
   double money = move * lots * terms->contract_size;
   // Only the conversions that one quote can give; other crosses are taken as they are.
