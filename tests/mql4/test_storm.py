@@ -77,6 +77,7 @@ class Storm:
         self.bridge = bridge
         self.random = random.Random(seed)
         self.story: list[str] = []
+        self.alone = False
 
     def trouble(self) -> None:
         """Order one fault, or none."""
@@ -122,7 +123,10 @@ class Storm:
             return self.bridge.close_position(self.random.choice(held), wait=1.0)
         if kind == "part" and held:
             return self.bridge.close_position(self.random.choice(held), volume="0.01", wait=1.0)
-        if kind == "modify" and held:
+        # A change whose levels somebody moved again has no proof left (recovery.md): alone, then.
+        self.alone = kind == "modify" and bool(held)
+        if self.alone:
+            self._wait_for_all()
             sl = f"1.0{self.random.randint(600, 700)}"
             return self.bridge.modify_position(self.random.choice(held), sl=sl, wait=1.0)
         if kind == "cancel" and rest:
@@ -141,8 +145,12 @@ class Storm:
             assert terminal.start() == 0
         terminal.command("flag", "connected", 1)
         wait_until(self._well, 30)
-        if self.random.random() < 0.5:  # else the next order meets one that is still open
-            wait_until(lambda: not self.bridge.unfinished(), 60)
+        # Half the time the next order meets one that is still open.
+        if self.random.random() < 0.5 or self.alone:
+            self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
+        wait_until(lambda: not self.bridge.unfinished(), 60)
 
     def _well(self) -> bool:
         return self.house.terminal.running and self.server.ea.link.alive()
