@@ -86,9 +86,9 @@ class Storm:
         ea.faults.delay_s.clear()
         if ea.died_at:
             ea.restart()
-        wait_until(self._well, 15)
+        wait_until(self._well, 30)
         if self.random.random() < 0.5:  # else the next order meets one that is still open
-            wait_until(lambda: not self.bridge.unfinished(), 30)
+            wait_until(lambda: not self.bridge.unfinished(), 60)
 
     def _well(self) -> bool:
         status = self.server.ea.link.status
@@ -136,4 +136,5 @@ def _judge(house: EaHouse, server: EaServer, journal: Path) -> None:
     )  # fmt: skip
     assert broken_promises(evidence) == []
     assert all(row.view.final and row.view.attested for row in rows)
-    assert sum(row.view.status in DID for row in rows) > ORDERS / 5
+    outcomes = Counter(row.view.status for row in rows)
+    assert sum(outcomes[status] for status in DID) >= 3, outcomes  # else it proved little

@@ -55,7 +55,7 @@ def world(tmp_path: Path) -> Iterator[Mt4World]:
     needs_compiler()
     port = free_port()
     clock, house = SlidingClock(), House(port + 2)
-    inputs = {
+    inputs: dict[str, str | int | float | bool] = {
         "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "ExpectedAccount": 12345678,
         "ExpectedServer": "Broker-Demo",
     }  # fmt: skip
