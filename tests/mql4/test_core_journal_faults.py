@@ -47,7 +47,7 @@ def _begun(raw: bytes, n: int) -> bool:
 # --- the disk -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", ["full", "flush", "full 40", "full 100"])
+@pytest.mark.parametrize("trouble", ["full", "flush", "write", "full 40", "full 100"])
 def test_nothing_begins_while_the_disk_takes_nothing_and_all_is_well_after(
     core: Core, trouble: str
 ) -> None:

@@ -49,7 +49,7 @@ bool HmacAnyKey(const uchar &key[], const uchar &message[], uchar &mac[]) {
 }
 
 //--- HMAC under a key of exactly 32 bytes: other lengths are silent aliases
-//    (security: HMAC(k) equals HMAC(k || 00)), so they are refused.
+//    (HMAC(k) equals HMAC(k || 00), RFC 2104), so they are refused.
 bool HmacSha256(const uchar &key[], const uchar &message[], uchar &mac[]) {
    ArrayResize(mac, 0);
    if(ArraySize(key) != KEY_BYTES) return(false);

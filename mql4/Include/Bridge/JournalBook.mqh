@@ -232,7 +232,8 @@ bool CJournalBook::MayAct(void) const {
 }
 
 //--- Hold a result in memory: its id stays decided as long as this instance lives, and after
-//    it the boot fence (recovery.md "EA") keeps the same bytes from running.
+//    it the boot fence keeps the same bytes from running: no id begins that was signed before
+//    this start and is not on file (protocol.md 14).
 bool CJournalBook::Keep(string text) {
    int count = ArraySize(m_late);
    if(count >= LATE_LINES_MAX) {

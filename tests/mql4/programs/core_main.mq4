@@ -156,7 +156,8 @@ string Jsons(string what) {
    }
    if(what == "flat") {
       bool read = flat.Read(Units(1));
-      return(Bool(read) + "\t" + flat.Text(Word(2)) + "\t" + IntegerToString(flat.Number(Word(2))));
+      string value = flat.Text(Word(2)) + "\t" + IntegerToString(flat.Number(Word(2)));
+      return(Bool(read) + "\t" + value);
    }
    json.Number("n", 1);
    json.OpenArray("rows");

@@ -108,7 +108,8 @@ string StoreJournalState(void) {
    string open = "";
    string protect = "";
    for(int i = 0; i < g_journal.OpenCount(); i++) open = open + g_journal.OpenRid(i) + ",";
-   for(int i = 0; i < g_journal.ProtectCount(); i++) protect = protect + g_journal.ProtectRid(i) + ",";
+   for(int i = 0; i < g_journal.ProtectCount(); i++)
+      protect = protect + g_journal.ProtectRid(i) + ",";
    return(g_journal.HealthText() + "\t" + StoreBool(g_journal.CreatedNow()) + "\t"
           + IntegerToString(g_journal.CreatedMs()) + "\t" + IntegerToString(g_journal.ForgottenMs())
           + "\t" + IntegerToString(g_journal.Rows()) + "\t" + open + "\t" + protect + "\t"
@@ -179,8 +180,10 @@ string StoreState(string what, string &w[]) {
              + g_state.Reason());
    if(what == "s_lower") return(StoreBool(g_state.Lower((int)StringToInteger(w[1]), w[2], w[3])));
    if(what == "s_resume") return(StoreBool(g_state.Resume(w[1])));
-   if(what == "s_beat")
-      return(IntegerToString(g_state.Heartbeat(w[1], StringToInteger(w[2]), StringToInteger(w[3]))));
+   if(what == "s_beat") {
+      long sequence = StringToInteger(w[2]);
+      return(IntegerToString(g_state.Heartbeat(w[1], sequence, StringToInteger(w[3]))));
+   }
    if(what == "s_dead") {
       g_state.DeadMan((int)StringToInteger(w[1]), StringToInteger(w[2]));
       return(g_state.LevelText() + "\t" + g_state.Cause());
