@@ -1,7 +1,7 @@
 """The Advisor's trading desk in the simulated terminal, without a link.
 
-`TradeDesk` runs programs/trade_main.mq4: signed frames in, words out. Time is the terminal's: `advance` moves its clocks and
-the signer's together, so no test waits for a settling time.
+`TradeDesk` runs programs/trade_main.mq4: signed frames in, words out. Time is the terminal's:
+`advance` moves its clocks and the signer's together, so no test waits for a settling time.
 """
 
 from __future__ import annotations

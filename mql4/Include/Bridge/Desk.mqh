@@ -67,6 +67,7 @@ bool CDesk::Start(CDeskInputs &inputs, string &why) {
       return(false);
    if(StringLen(warning) > 0) room.alerts.Raise("error", "STATE_LOST", warning);
    if(StringLen(why) > 0) room.alerts.Raise("error", "JOURNAL", why);
+   room.LearnMarketTime();
    m_reconciler.Start(room);
    why = warning;
    return(true);
@@ -183,6 +184,7 @@ bool CDesk::Tombstone(string rid, string kid, CWord &word) {
 void CDesk::Turn(CHerald &herald) {
    if(!room.journal.Retry())
       room.alerts.Raise("error", "JOURNAL_" + room.journal.HealthText(), room.journal.Why());
+   room.LearnMarketTime();
    room.state.DeadMan(room.dead_man_seconds, room.clock.MonoMs());
    if(!room.state.Flush())
       room.alerts.Raise("error", "STATE_FILE", "the state file could not be written");

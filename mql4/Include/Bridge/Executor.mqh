@@ -229,6 +229,8 @@ void CExecutor::Look(CRoom &room, CRequest &request, CWord &word) {
       m_reconciler.Conclude(room, request, word);
       return;
    }
+   room.alerts.Raise("warning", CODE_RECONCILING, "outcome unknown: " + request.op + " "
+                     + request.rid + ", error " + IntegerToString(word.retcode));
    if(!room.watch.Begun(request.rid))
       room.alerts.Raise("error", CODE_RECONCILING, "too many orders of unknown outcome");
 }

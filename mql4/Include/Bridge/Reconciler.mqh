@@ -41,9 +41,13 @@ public:
 
 //--- After the journal is open: every row without a result is looked for.
 void CReconciler::Start(CRoom &room) {
-   for(int i = 0; i < room.journal.OpenCount(); i++)
-      if(!room.watch.Begun(room.journal.OpenRid(i)))
+   for(int i = 0; i < room.journal.OpenCount(); i++) {
+      string rid = room.journal.OpenRid(i);
+      room.alerts.Raise("warning", CODE_RECONCILING, "outcome unknown since before the start: "
+                        + rid);
+      if(!room.watch.Begun(rid))
          room.alerts.Raise("error", CODE_RECONCILING, "too many orders of unknown outcome");
+   }
 }
 
 //--- What is known of a request id, from the journal or because it is being looked for.
@@ -120,7 +124,7 @@ bool CReconciler::TombSeen(CRoom &room, string rid) {
    if(m_evidence.TagSeen(room, rid) != LOOK_NOTHING) return(false);
    long age_ms = room.clock.WallMs() - room.journal.CreatedMs();
    if(age_ms >= JOURNAL_YOUNG_MS) return(true);
-   return(room.pools.Reaches((room.market.NowMs() - age_ms) / 1000));
+   return(room.pools.Reaches(room.MarketMsAt(room.journal.CreatedMs()) / 1000));
 }
 
 //--- Make a known outcome final: an entry whose stops are missing gets its protective step.
@@ -168,13 +172,11 @@ void CReconciler::LookBegun(CRoom &room, int i, string rid) {
 void CReconciler::LookFenced(CRoom &room, int i) {
    CRequest request;
    CWord word;
-   long now = room.clock.WallMs();
    string rid = room.watch.Rid(i);
    if(!request.Restore(room.watch.Token(i), room.watch.Body(i))) return;
    request.order_hash = room.watch.OrderHash(i);
    if(request.rid != rid) request.BecomeChild(rid, room.watch.Op(i), room.watch.Ticket(i), "");
-   // The broker's clock stands still between quotes, so this is early enough.
-   request.market_ms = room.market.NowMs() - (now - request.token.iat) - RECONCILE_SLACK_MS;
+   request.market_ms = room.MarketMsAt(request.token.iat) - RECONCILE_SLACK_MS;
    bool nothing = m_evidence.TagSeen(room, rid) == LOOK_NOTHING;
    bool proven = nothing && Covers(room, request.token.iat);
    if(!proven) {

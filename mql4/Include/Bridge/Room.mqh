@@ -22,6 +22,8 @@
 #include <Bridge/Trader.mqh>
 #include <Bridge/Watch.mqh>
 
+#define MARKET_TIME_UNKNOWN (-LONG_MAX)
+
 class CRoom {
 public:
    CKeys    keys;
@@ -41,16 +43,36 @@ public:
    int      settle_seconds;
    int      dead_man_seconds;
    bool     market_execution;
+   long     market_offset_ms; // the broker's clock against UTC, as far as quotes showed it
 
             CRoom(void);
    bool     CanSee(void);
    long     SettleMs(void);
+   void     LearnMarketTime(void);
+   long     MarketMsAt(long wall_ms);
 };
 
 CRoom::CRoom(void) {
    settle_seconds = 60;
    dead_man_seconds = 0;
    market_execution = false;
+   market_offset_ms = MARKET_TIME_UNKNOWN;
+}
+
+//--- The broker's clock is shown by quotes only and stands still between them, so the largest
+//    difference from UTC that was seen is the nearest to the true one, and never beyond it.
+void CRoom::LearnMarketTime(void) {
+   long market_ms = market.NowMs();
+   if(market_ms <= 0 || !clock.Healthy()) return;
+   long offset_ms = market_ms - clock.WallMs();
+   if(offset_ms > market_offset_ms) market_offset_ms = offset_ms;
+}
+
+//--- The broker's time (ms) at a UTC time, never later than it was; 0: no quote was seen yet.
+long CRoom::MarketMsAt(long wall_ms) {
+   LearnMarketTime();
+   if(market_offset_ms == MARKET_TIME_UNKNOWN) return(0);
+   return(wall_ms + market_offset_ms);
 }
 
 //--- Whether the broker's lists may be believed now: connected, and the right account.

@@ -65,7 +65,8 @@ string Forward(void) {
 string Alerts(void) {
    string level, code, message;
    string all = "";
-   while(g_desk.TakeAlert(level, code, message)) all = all + level + " " + code + " " + message + "|";
+   while(g_desk.TakeAlert(level, code, message))
+      all = all + level + " " + code + " " + message + "|";
    return(all);
 }
 
