@@ -99,10 +99,12 @@ def judge_word(view: OrderView, subject: Subject, mac: str) -> Judged:
         return Judged(replace(_unattested(view, word, own), children=children), own or lie)
     record = word.record
     lie = _contradiction(view, record) or lie
+    # A tombstone says that it never ran, and not why the server had refused it.
+    buried = record.order_hash == NO_ORDER_HASH and view.status == Status.DENIED
     told = replace(
         view,
         status=record.status if record.status in _WORDS else Status.UNKNOWN,
-        code=ReasonCode.SERVER_LIED if lie else record.code,
+        code=ReasonCode.SERVER_LIED if lie else view.code if buried else record.code,
         final=record.status in _WORDS,
         attested=True,
         evidence="EA" if lie else view.evidence or "EA",

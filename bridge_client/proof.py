@@ -16,13 +16,15 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from bridge_core.protocol.errors import BridgeError
+from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
+from bridge_core.protocol.token import NO_MAC, RequestToken
 
 __all__ = [
     "INFORMATIVE", "SCHEMA", "Answered", "Claim", "Made", "Message", "Proof", "ProofError",
     "ProofHead", "ProofRow", "Segment", "ShownTag", "decode_proof", "digest_of", "encode_proof",
-    "message_of", "shown_tag",
+    "has_ea", "message_of", "shown_tag",
 ]  # fmt: skip
 
 SCHEMA: Final = "ztb.proof/1"
@@ -152,10 +154,21 @@ def message_of(frames: Frames) -> Message | None:
         return None
 
 
-def shown_tag(account: str, rid: str, strategy: int) -> ShownTag:
-    """Return the tag that follows from a rid; `strategy` is the number in its magic."""
+def shown_tag(account: str, rid: str, strategy: int, *, ea: bool) -> ShownTag:
+    """Return the tag that follows from a rid; `strategy` is the number in its magic.
+
+    `ea`: an EA executes, whose MetaTrader 4 knows magics of 31 bits only (protocol.md 5.7).
+    """
     tag = make_tag(account, rid)
-    return ShownTag(magic=str(tag.mt5_magic(strategy)), comment=tag.comment)
+    magic = tag.mt4_magic if ea else tag.mt5_magic(strategy)
+    return ShownTag(magic=str(magic), comment=tag.comment)
+
+
+def has_ea(request: RequestToken | None, view: OrderView | None) -> bool:
+    """Return whether an EA executes on the account: what it verifies is signed for it."""
+    if request is not None:
+        return request.mac_ea != NO_MAC
+    return view is not None and bool(view.ea)
 
 
 def _text(proof: Proof) -> bytes:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bridge_client.attest import Subject, record_of
-from bridge_client.proof import Message, Proof, digest_of, shown_tag
+from bridge_client.proof import Message, Proof, digest_of, has_ea, shown_tag
 from bridge_client.proof_history import history_fault, told_of
 from bridge_client.proof_reading import Evidence, FaultError, Known, SkipError, read_replies, same
 from bridge_core.protocol.chain import ChainFault, Head, Record, verify_range
@@ -28,7 +28,7 @@ from bridge_core.protocol.signing import (
     request_hash,
     request_mac_holds,
 )
-from bridge_core.protocol.tag import child_rid, make_tag
+from bridge_core.protocol.tag import child_rid
 from bridge_core.protocol.token import RequestToken, parse_request
 
 __all__ = ["CHECKS", "Check", "check_proof"]
@@ -190,10 +190,10 @@ def _tag(e: Evidence) -> str:
     strategy = e.body.strategy if isinstance(e.body, Open) else 0
     if e.body is None and view is not None:
         strategy = view.strategy
-    same("the tag", e.proof.tag, shown_tag(order.account, order.rid, strategy))
+    wanted = shown_tag(order.account, order.rid, strategy, ea=has_ea(e.request, view))
+    same("the tag", e.proof.tag, wanted)
     if view is not None and view.magic:
-        wanted = make_tag(order.account, order.rid).mt5_magic(strategy)
-        same("the magic in the reply", view.magic, wanted)
+        same("the magic in the reply", str(view.magic), wanted.magic)
     return f"the broker shows this order as {e.proof.tag.comment}, magic {e.proof.tag.magic}"
 
 

@@ -21,7 +21,7 @@ _DECIDED: Final = frozenset({"FILLED", "PARTIAL", "WORKING", "DONE", "REJECTED",
 FIRST: Final[Mapping[str, frozenset[str]]] = {
     "ORDER": frozenset({"ACCEPTED", "DISPATCHING", "DENIED"}),
     "FENCE": frozenset({"DENIED", "UNKNOWN"}),
-    "RESUME": frozenset({"DONE"}),
+    "RESUME": frozenset({"DONE", "DISPATCHING", "ACCEPTED"}),  # an EA has to agree to it first
     "SETTLE": frozenset({"DONE"}),
 }
 NEXT: Final[Mapping[str, frozenset[str]]] = {
@@ -77,7 +77,9 @@ def _path_fault(mine: list[tuple[int, Record]], order: Claim, req_hash: str) -> 
             if state != "WORKING" or becomes not in LIVES.get(life or "WORKING", ()):
                 return f"record {n}: life {becomes} cannot follow {life or state}"
             life = becomes
-        elif record.kind != "ORDER" or record.state not in NEXT.get(state, ()):
+        elif record.kind == "EA":
+            continue  # its record came later; the state stands
+        elif record.kind not in ("ORDER", "RESUME") or record.state not in NEXT.get(state, ()):
             return f"record {n}: {record.state or record.kind} cannot follow {state}"
         else:
             state = record.state

@@ -16,6 +16,7 @@ from bridge_client.proof import (
     Message,
     Proof,
     Segment,
+    has_ea,
     message_of,
     shown_tag,
 )
@@ -79,7 +80,12 @@ def assemble(account: Account, parts: Parts) -> Proof:
     return Proof(
         schema=SCHEMA,
         order=order,
-        tag=shown_tag(account.acct, rid, strategy if isinstance(body, Open | None) else 0),
+        tag=shown_tag(
+            account.acct,
+            rid,
+            strategy if isinstance(body, Open | None) else 0,
+            ea=has_ea(token, view),
+        ),
         request=request,
         req_hash=_req_hash(request, parts.records, rid),
         answers=answers,

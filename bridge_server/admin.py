@@ -8,6 +8,7 @@ from bridge_core.host.logs import log_event
 from bridge_core.host.sqlite import JournalFull
 from bridge_core.protocol.chain import Record
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Request, Resume, Settle
 from bridge_core.protocol.signing import Frames
@@ -15,6 +16,7 @@ from bridge_server.context import Context
 from bridge_server.core.gate import Admitted
 from bridge_server.core.orders import Evidence, OrderState
 from bridge_server.core.trading_state import CAUSES, Cause, Kind, TradingState
+from bridge_server.flight import Flight
 from bridge_server.lifecycle import Lifecycle
 from bridge_server.rows import new_row
 from bridge_server.settlement import Settlement
@@ -63,8 +65,12 @@ class Admin:
 
     # --- operators -----------------------------------------------------------------------------
 
-    def do(self, request: Admitted, body: Request, waiter: Waiter) -> Refusal | None:
+    def do(
+        self, request: Admitted, body: Request, waiter: Waiter, deadline: Deadline
+    ) -> Refusal | None:
         """Carry out RESUME or SETTLE; both have a row, so a copy gets the stored reply."""
+        if isinstance(body, Resume) and self._c.executor is not None and body.cause != _LOG_FORK:
+            return self._resume_executor(request, body, waiter, deadline)
         if isinstance(body, Resume):
             return self._resume(request, body, waiter)
         if isinstance(body, Settle):
@@ -77,13 +83,41 @@ class Admin:
     def _resume(self, request: Admitted, body: Resume, waiter: Waiter) -> Refusal | None:
         if body.cause == _LOG_FORK:
             return self._done(request, body, waiter)
-        cause = next((one for one in Cause if one.value == body.cause), None)
-        if cause is None or CAUSES[cause].kind is not Kind.LATCH:
-            return Refusal(ReasonCode.NOT_LATCHED, value=body.cause)
-        if self._c.guard.causes.get(cause) is None:
+        cause = self._latch(body.cause)
+        if cause is None:
             return Refusal(ReasonCode.NOT_LATCHED, value=body.cause)
         # What is not in the record has not happened: without room for it the latch holds.
         return self._done(request, body, waiter, ends=cause)
+
+    def _resume_executor(
+        self, request: Admitted, body: Resume, waiter: Waiter, deadline: Deadline
+    ) -> Refusal | None:
+        # The executor has a state of its own; only its record ends the latch here (`on_final`).
+        executor = self._c.executor
+        lowered = executor is not None and executor.about().state not in ("", TradingState.ACTIVE)
+        if self._latch(body.cause) is None and not lowered:
+            return Refusal(ReasonCode.NOT_LATCHED, value=body.cause)
+        return self._orders.accept(request, body, waiter, deadline)
+
+    def _latch(self, word: str) -> Cause | None:
+        cause = next((one for one in Cause if one.value == word), None)
+        if cause is None or CAUSES[cause].kind is not Kind.LATCH:
+            return None
+        return cause if self._c.guard.causes.get(cause) is not None else None
+
+    def on_final(self, flight: Flight) -> None:
+        """End the latch of a RESUME that the executor has carried out and attested.
+
+        A crash between its commit and this leaves the latch in force: the operator asks again.
+        """
+        body = flight.body
+        if not isinstance(body, Resume) or flight.row.state is not OrderState.DONE:
+            return
+        cause = self._latch(body.cause)
+        if cause is None:
+            return
+        if self._orders.commit(lambda: self._c.guard.persist(but=cause), may_use_reserve=True):
+            self._end_latch(cause, body.reason)
 
     def _end_latch(self, cause: Cause, reason: str) -> None:
         try:

@@ -31,7 +31,7 @@ from bridge_core.protocol.replies import (
     encode_reply,
     text_of,
 )
-from bridge_core.protocol.views import LimitView, PendingView, PositionView
+from bridge_core.protocol.views import LimitView, PendingView, PositionView, StreamPoint
 from bridge_server.context import Context
 from bridge_server.core.orders import OrderState, status_of
 from bridge_server.core.ports import Deal, MarginEstimate, Snapshot
@@ -99,19 +99,20 @@ class Answers:
 
     def _hello(self, _: Request) -> Answer:
         shot = self._shot()
-        if shot is None:
+        identity = shot.identity if shot is not None else self._c.identity
+        if identity is None:
             return Refusal(ReasonCode.BROKER_DOWN)
         settings = self._c.settings
         return HelloReply(
             incarnation=self._c.incarnation,
             time=self._c.clock.wall_ms(),
             mode=settings.mode,
-            account=identity_view(shot.identity),
+            account=identity_view(identity),
             state=self._c.guard.causes.state(),
             causes=cause_views(self._c.guard.causes),
             version=package_version(),
             protocols=[limits.PROTOCOL_VERSION],
-            features=_FEATURES,
+            features=[*_FEATURES, "ea"] if self._c.executor is not None else _FEATURES,
             ttl_ms_max=settings.signature_ttl_s * 1000,
             settle_ms=self._c.backend.settle_ms,
             attests=self._c.backend.attests,
@@ -122,8 +123,12 @@ class Answers:
         return StateReply(
             time=self._c.clock.wall_ms(),
             state=self._c.guard.causes.state(),
-            terminal_ms=f"{self._c.worker.terminal_ms():.3f}",
+            terminal_ms=self._terminal_ms(),
         )
+
+    def _terminal_ms(self) -> str:
+        told = self._c.hop.about().ms if self._c.hop is not None else ""
+        return told or f"{self._c.worker.terminal_ms():.3f}"
 
     def state_reply(self) -> StateReply:
         """Return the trading state with its causes."""
@@ -150,8 +155,13 @@ class Answers:
                 "malformed": self._c.transport.malformed,
                 "refused_keys": self._c.transport.refused_keys,
             },
-            backend=(shot.note if shot else "") or self._c.backend.name,
+            backend=self._note(shot),
         )
+
+    def _note(self, shot: Snapshot | None) -> str:
+        hop = self._c.hop.about().note if self._c.hop is not None else ""
+        words = [one for one in (shot.note if shot is not None else "", hop) if one]
+        return "; ".join(dict.fromkeys(words)) or self._c.backend.name
 
     def _account(self, _: Request) -> Answer:
         shot = self._shot()
@@ -252,6 +262,8 @@ class Answers:
                     value="" if one.max_deviation is None else str(one.max_deviation),
                 ),
             ]
+        if self._c.hop is not None:
+            rows += [LimitView(name=name, value=value) for name, value in self._c.hop.about().caps]
         return Page(limits=rows, total=len(rows), time=shot.taken_wall_ms)
 
     def _sync(self, _: Request) -> Answer:
@@ -263,12 +275,22 @@ class Answers:
             positions=self._position_views(shot, ""),
             orders=self._pending_views(shot, ""),
             quotes=[quote_view(one) for one in shot.quotes.values()],
-            streams=self._c.publisher.points(),
+            streams=self._points(shot),
             state=self._c.guard.causes.state(),
             causes=cause_views(self._c.guard.causes),
             open_rids=sorted(self._orders.flights),
             time=shot.taken_wall_ms,
         )
+
+    def _points(self, shot: Snapshot) -> list[StreamPoint]:
+        # An executor's own events may be ahead of the picture: only what it contains is said.
+        seen = {point.stream: point.seq for point in shot.seen}
+        return [
+            structs.replace(point, seq=seen.get(point.stream, 0))
+            if point.stream.startswith("ea-")
+            else point
+            for point in self._c.publisher.points()
+        ]
 
     def _status(self, body: Request) -> Answer:
         assert isinstance(body, GetStatus)
@@ -286,6 +308,7 @@ class Answers:
                 code=ReasonCode.NOT_SEEN,
             )
             return StatusReply(order=unseen)
+        self._orders.hooks.on_bare(row)  # somebody cares: the executor's word is worth asking for
         return StatusReply(order=order_status_view(row))
 
     def _journal(self, body: Request) -> Answer:

@@ -88,6 +88,18 @@ def _keys(room: _Room) -> str:
     return f"{len(sets)} key sets, owner-only"
 
 
+def _ea(room: _Room) -> str | Finding:
+    settings = room.settings
+    if settings.backend != "ea":
+        return Finding("ea", "skip", "no EA on this account", "")
+    if not load_server_keys(room.base / settings.keys / "server.key").ea_public:
+        return Finding("ea", "fail", "server.key names no EA", "ztb init --backend ea")
+    pinned = settings.terminal
+    if pinned is None:
+        return f"rehearsal on the terminal's prices, port {settings.port + 2}"
+    return f"pinned to {pinned.login}@{pinned.server} ({pinned.kind}), port {settings.port + 2}"
+
+
 def _disk(room: _Room) -> str | Finding:
     free = shutil.disk_usage(room.base).free
     if free < _FREE_BYTES_MIN:
@@ -151,6 +163,7 @@ def _ttl(room: _Room) -> str:
 _CHECKS: Final[tuple[tuple[str, Callable[[_Room], str | Finding]], ...]] = (
     ("bind", _bind),
     ("keys", _keys),
+    ("ea", _ea),
     ("limits", _limits),
     ("time", _ttl),
     ("disk", _disk),

@@ -9,7 +9,8 @@ from logging import Logger
 from bridge_core.host.clock import Clock
 from bridge_core.host.sqlite import Reserve
 from bridge_core.protocol.keys import KeySet
-from bridge_server.core.ports import Backend, Snapshot
+from bridge_server.core.executor import Attestor, HasHop
+from bridge_server.core.ports import Backend, Identity, Snapshot
 from bridge_server.guard import Guard
 from bridge_server.journal import Journal
 from bridge_server.publisher import Publisher
@@ -23,7 +24,11 @@ __all__ = ["Context"]
 
 @dataclass(kw_only=True)
 class Context:
-    """Everything a request may touch. Owned by the one thread of the loop."""
+    """Everything a request may touch. Owned by the one thread of the loop.
+
+    `executor` is the side door of a backend that attests, `hop` of one that has an EA at all;
+    None elsewhere.
+    """
 
     settings: ServerSettings
     sets: Mapping[str, KeySet]
@@ -39,8 +44,16 @@ class Context:
     publisher: Publisher
     log: Logger
     started_ms: int
+    executor: Attestor | None = None
+    hop: HasHop | None = None
+    identity: Identity | None = None
     snapshot: Snapshot | None = None
     counters: dict[str, int] = field(default_factory=dict)
+
+    def see(self, shot: Snapshot | None) -> None:
+        """Take a newer picture of the account; one that shows nothing yet changes nothing."""
+        if shot is not None and shot.taken_wall_ms:
+            self.snapshot = shot
 
     def count(self, name: str) -> int:
         """Add one to a counter and return it."""

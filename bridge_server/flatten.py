@@ -21,7 +21,7 @@ from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import child_rid
 from bridge_server.context import Context
 from bridge_server.core.orders import FINAL_STATES, Evidence, OrderState
-from bridge_server.core.ports import Executed, Facts, Lost, NotBegun, Snapshot
+from bridge_server.core.ports import Executed, Facts, Lost, NotBegun, Outcome, Snapshot
 from bridge_server.flight import Flight
 from bridge_server.journal import OrderRow
 from bridge_server.lifecycle import Lifecycle
@@ -31,7 +31,7 @@ from bridge_server.views import view_of_body
 
 __all__ = ["Flattener"]
 
-_DONE: Final = frozenset({OrderState.FILLED, OrderState.DONE})
+_DONE: Final = frozenset({Status.FILLED.value, Status.DONE.value})
 
 
 class Flattener:
@@ -90,7 +90,7 @@ class Flattener:
         else:
             body = Cancel(client_order_id=rid, client=client, ticket=ticket)
         now_ms = self._c.clock.wall_ms()
-        magic = magic_of(self._c.settings.account, rid, body)
+        magic = magic_of(self._c, rid, body)
         view = view_of_body(rid, op, parent.row.kid, body, now_ms)
         row = OrderRow(
             rid=rid,
@@ -141,13 +141,26 @@ class Flattener:
             return
         if any(state not in FINAL_STATES for state in states):
             return
-        failed = any(state not in _DONE for state in states)
-        outcome = Executed(
-            status=Status.PARTIAL if failed else Status.DONE,
-            code=ReasonCode.CHILD_FAILED if failed else ReasonCode.NONE,
-            facts=Facts(),
-        )
-        self._orders.finish(parent, outcome, Evidence.BROKER)
+        rid = parent.row.rid
+        if self._c.executor is None:
+            self._orders.finish(parent, _by_children(view), Evidence.BROKER)
+        elif rid not in self._orders.words and rid != self._orders.calling:
+            self._orders.words.append(rid)  # the executor has a word of its own about it
+            self._orders.dispatch_next()
+
+    def weigh(self, flight: Flight, outcome: Outcome) -> Outcome:
+        """Return what a FLATTEN came to: where the executor does not say, its children do.
+
+        Only an attesting executor is asked about the FLATTEN itself.
+        """
+        if flight.row.op != Op.FLATTEN:
+            return outcome
+        children = self._c.journal.children(flight.row.rid)
+        shown = [_shown(child) for child in children]
+        flight.row.view = msgspec.structs.replace(flight.row.view, children=shown)
+        if isinstance(outcome, Executed) or not children:
+            return outcome
+        return _by_children(flight.row.view)
 
     # --- restart -----------------------------------------------------------------------------
 
@@ -181,6 +194,15 @@ def _targets(body: Flatten, shot: Snapshot) -> list[tuple[Op, tuple[int, str]]]:
         if body.scope in ("POSITIONS", "ALL") and body.symbol in ("", one.symbol)
     ]
     return wanted
+
+
+def _by_children(view: OrderView) -> Executed:
+    failed = any(child.status not in _DONE for child in view.children)
+    return Executed(
+        status=Status.PARTIAL if failed else Status.DONE,
+        code=ReasonCode.CHILD_FAILED if failed else ReasonCode.NONE,
+        facts=Facts(),
+    )
 
 
 def _shown(row: OrderRow) -> Child:

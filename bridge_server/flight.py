@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -11,17 +11,22 @@ from msgspec import Struct
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.messages import Modify, Open, Request
+from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
+from bridge_core.protocol.tag import make_tag
+from bridge_server.context import Context
 from bridge_server.core.gate import stops_only
 from bridge_server.core.orders import Evidence, OrderEvent
-from bridge_server.core.ports import Executed, Lost, NotBegun, Outcome, Rejected
+from bridge_server.core.ports import Executed, Lost, NotBegun, Outcome, Rejected, Submission
 from bridge_server.core.trading_state import Act, Cause, Causes, TradingState, refused_by_state
 from bridge_server.journal import OrderRow
 from bridge_server.rows import ttl_of
 from bridge_server.telling import Waiter
 
-__all__ = ["Flight", "barred", "event_of", "facts_of"]
+__all__ = [
+    "Flight", "Hooks", "barred", "event_of", "evidence_of", "facts_of", "submission_of",
+]  # fmt: skip
 
 _EVENTS: Final = {
     Status.FILLED: OrderEvent.FILL,
@@ -71,6 +76,46 @@ def barred(flight: Flight, causes: Causes, modified: Mapping[int, int]) -> Refus
     if code is ReasonCode.REDUCE_ONLY and causes.state() is TradingState.ACTIVE:
         return Refusal(ReasonCode.UNKNOWN_ORDER_OPEN, limit=Cause.UNKNOWN, value=symbol)
     return Refusal(code) if code is not None else None
+
+
+class Hooks:
+    """What others do at the turns of an order's life; by default nothing.
+
+    `on_final`: it has ended, or is UNKNOWN. `on_bare`: it has ended. `before_intent`: why it may
+    not begin now. `weigh`: what an executor's outcome comes to.
+    """
+
+    def __init__(self) -> None:
+        self.on_final: Callable[[Flight], None] = lambda _flight: None
+        self.on_bare: Callable[[OrderRow], None] = lambda _row: None
+        self.before_intent: Callable[[Flight], Refusal | None] = lambda _flight: None
+        self.weigh: Callable[[Flight, Outcome], Outcome] = lambda _flight, outcome: outcome
+
+
+def submission_of(c: Context, flight: Flight, body: Request) -> Submission:
+    """Return what the backend is given of an order: its own bytes, and the tag for the broker."""
+    row = flight.row
+    tag = make_tag(c.settings.account, row.rid)
+    comment = body.comment if isinstance(body, Open) else ""
+    return Submission(
+        rid=row.rid,
+        op=Op(row.op),
+        body=body,
+        frames=flight.frames,
+        tag=tag,
+        magic=row.magic,
+        comment=tag.broker_comment(comment, c.backend.comment_chars),
+        deadline=flight.deadline,
+    )
+
+
+def evidence_of(outcome: Outcome, *, attests: bool) -> Evidence:
+    """Return how the outcome of a call is known: by the executor's record where it attests."""
+    if not attests:
+        return Evidence.BROKER
+    if not isinstance(outcome, Lost) and outcome.record:
+        return Evidence.EA
+    return Evidence.SERVER if isinstance(outcome, NotBegun) else Evidence.BROKER
 
 
 def event_of(outcome: Outcome) -> OrderEvent:

@@ -20,6 +20,7 @@ class Hop:
         self.name = name
         self.state = "down"
         self.why = "not connected yet"
+        self.ms = ""
         self._since_ms = wall_ms
         self._seen_ms = mono_ms
         self._up_ms = 0
@@ -50,6 +51,7 @@ class Hop:
             state=self.state,
             why=self.why,
             since=self._since_ms,
+            ms=self.ms,
             availability=_percent(self._up_ms, self._all_ms),
             availability_24h=_percent(sum(up for up, _ in day), sum(every for _, every in day)),
         )

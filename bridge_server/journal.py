@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
 from bridge_core.host.sqlite import JournalFatal, journal_errors, open_database, transaction
 from bridge_core.protocol.chain import GENESIS, Head, Record, encode_record, link
@@ -20,6 +19,7 @@ from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
 from bridge_server.core.orders import FINAL_STATES, Life, OrderState
+from bridge_server.journal_row import COLUMNS, Change, OrderRow, encode_value, row_of
 
 __all__ = ["Change", "Journal", "OrderRow"]
 
@@ -44,72 +44,11 @@ _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-
-class OrderRow(Struct, kw_only=True):
-    """One row. `view` is the order as peers see it; reply_* is the stored reply once final."""
-
-    rid: str
-    client_order_id: str | None
-    kid: str
-    client: str
-    op: str
-    symbol: str
-    state: OrderState
-    life: str = ""
-    parent: str = ""
-    req_hash: str = ""
-    token: bytes = b""
-    body: bytes = b""
-    inc: str = ""
-    magic: int = 0
-    deadline_ms: int = 0
-    accepted_ms: int = 0
-    dispatched_ms: int = 0
-    ended_ms: int = 0
-    ticket: int = 0
-    evidence: str = ""
-    view: OrderView
-    reply_token: bytes = b""
-    reply_body: bytes = b""
-
-    @property
-    def final(self) -> bool:
-        """Return whether no evidence can change it any more."""
-        return self.state in FINAL_STATES
-
-
-class Change(Struct, kw_only=True):
-    """What a transition writes besides the state."""
-
-    state: OrderState
-    view: OrderView
-    at_ms: int
-    evidence: str = ""
-    life: str = ""
-    data: dict[str, str] = {}
-
-
-_COLUMNS: Final = (
-    "rid", "client_order_id", "kid", "client", "op", "symbol", "state", "life", "parent",
-    "req_hash", "token", "body", "inc", "magic", "deadline_ms", "accepted_ms", "dispatched_ms",
-    "ended_ms", "ticket", "evidence", "view", "reply_token", "reply_body",
-)  # fmt: skip
-_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM orders "  # noqa: S608  constant columns
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM orders "  # noqa: S608  constant columns
 _INSERT: Final = (
-    f"INSERT INTO orders ({', '.join(_COLUMNS)}) "  # noqa: S608  constant columns
-    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f"INSERT INTO orders ({', '.join(COLUMNS)}) "  # noqa: S608  constant columns
+    f"VALUES ({', '.join('?' * len(COLUMNS))})"
 )
-_decode_view: Final = msgspec.json.Decoder(OrderView).decode
-_encode: Final = msgspec.json.Encoder().encode
-
-
-def _row(values: tuple[object, ...]) -> OrderRow:
-    fields = dict(zip(_COLUMNS, values, strict=True))
-    view = fields["view"]
-    assert isinstance(view, bytes)
-    fields["view"] = _decode_view(view)
-    fields["state"] = OrderState(str(fields["state"]))
-    return OrderRow(**fields)  # type: ignore[arg-type]
 
 
 class Journal:
@@ -233,8 +172,8 @@ class Journal:
         self._db.execute(
             _INSERT,
             tuple(
-                _encode(value) if name == "view" else value
-                for name, value in ((name, getattr(row, name)) for name in _COLUMNS)
+                encode_value(value) if name == "view" else value
+                for name, value in ((name, getattr(row, name)) for name in COLUMNS)
             ),
         )
         self.append(
@@ -267,7 +206,7 @@ class Journal:
         self.append(
             Record(
                 ts=to.at_ms,
-                kind="ORDER",
+                kind="RESUME" if row.op == "RESUME" else "ORDER",
                 rid=row.rid,
                 op=row.op,
                 state=to.state,
@@ -293,7 +232,7 @@ class Journal:
             " dispatched_ms = ?, ended_ms = ?, reply_token = ?, reply_body = ?"
             " WHERE rid = ? AND state = ?",
             (
-                moved.state, _encode(moved.view), moved.evidence, moved.life, moved.ticket,
+                moved.state, encode_value(moved.view), moved.evidence, moved.life, moved.ticket,
                 moved.dispatched_ms, moved.ended_ms, moved.reply_token, moved.reply_body,
                 row.rid, row.state,
             ),
@@ -304,7 +243,7 @@ class Journal:
 
     def show(self, row: OrderRow, view: OrderView) -> OrderRow:
         """Write what an open row looks like now, inside a transaction; its state stays."""
-        self._db.execute("UPDATE orders SET view = ? WHERE rid = ?", (_encode(view), row.rid))
+        self._db.execute("UPDATE orders SET view = ? WHERE rid = ?", (encode_value(view), row.rid))
         return msgspec.structs.replace(row, view=view)
 
     def set_life(self, row: OrderRow, life: Life, at_ms: int) -> OrderRow:
@@ -314,9 +253,42 @@ class Journal:
             Record(ts=at_ms, kind="LIFE", rid=row.rid, op=row.op, data={"life": life.value})
         )
         self._db.execute(
-            "UPDATE orders SET life = ?, view = ? WHERE rid = ?", (life, _encode(view), row.rid)
+            "UPDATE orders SET life = ?, view = ? WHERE rid = ?",
+            (life, encode_value(view), row.rid),
         )
         return msgspec.structs.replace(row, life=life, view=view)
+
+    def attest(self, row: OrderRow, word: Change, reply: Callable[[OrderView], Frames]) -> OrderRow:
+        """Add the executor's record to a final row that came without, inside a transaction.
+
+        Its state stays; the reply is made anew, with the head that includes the log's record.
+
+        Raises:
+            JournalFatal: the row was not in the state we hold it to be in.
+        """
+        self.append(Record(ts=word.at_ms, kind="EA", rid=row.rid, op=row.op, data=word.data))
+        view, frames = word.view, reply(word.view)
+        moved = msgspec.structs.replace(
+            row, view=view, evidence=view.evidence, reply_token=frames.token,
+            reply_body=frames.body,
+        )  # fmt: skip
+        cursor = self._db.execute(
+            "UPDATE orders SET view = ?, evidence = ?, reply_token = ?, reply_body = ?"
+            " WHERE rid = ? AND state = ?",
+            (encode_value(view), view.evidence, frames.token, frames.body, row.rid, row.state),
+        )
+        if cursor.rowcount != 1:
+            raise JournalFatal("JOURNAL_FATAL", f"rid={row.rid} expected={row.state}")
+        return moved
+
+    def unattested(self, since_ms: int, count: int) -> list[OrderRow]:
+        """Return final rows accepted since a time that have no executor's record, newest first."""
+        found = self._read(
+            _SELECT + "WHERE accepted_ms >= ? AND ended_ms > 0 AND evidence <> 'EA'"
+            " AND op <> 'SETTLE' ORDER BY accepted_ms DESC LIMIT ?",
+            (since_ms, count),
+        )
+        return [row_of(values) for values in found]
 
     def get(self, rid: str) -> OrderRow | None:
         """Return a row by request id."""
@@ -335,7 +307,7 @@ class Journal:
     def working(self) -> list[OrderRow]:
         """Return the rows whose pending orders we believe to rest at the broker."""
         found = self._read(_SELECT + "WHERE state = 'WORKING' AND life IN ('WORKING', 'PARTIAL')")
-        return [_row(values) for values in found]
+        return [row_of(values) for values in found]
 
     def opener_of(self, ticket: int) -> OrderRow | None:
         """Return the OPEN that made this position or pending order."""
@@ -343,7 +315,7 @@ class Journal:
 
     def _one(self, where: str, value: str | int) -> OrderRow | None:
         found = self._read(_SELECT + where, (value,))
-        return _row(found[0]) if found else None
+        return row_of(found[0]) if found else None
 
     def unfinished(self) -> list[OrderRow]:
         """Return the rows that are not final, oldest first."""
@@ -351,12 +323,12 @@ class Journal:
             _SELECT
             + "WHERE state IN ('ACCEPTED', 'DISPATCHING', 'UNKNOWN') ORDER BY accepted_ms, rid"
         )
-        return [_row(values) for values in found]
+        return [row_of(values) for values in found]
 
     def children(self, parent: str) -> list[OrderRow]:
         """Return the child rows of a FLATTEN."""
         found = self._read(_SELECT + "WHERE parent = ? AND parent <> '' ORDER BY rid", (parent,))
-        return [_row(values) for values in found]
+        return [row_of(values) for values in found]
 
     def page(self, since_ms: int, first: int, count: int) -> tuple[list[OrderRow], int]:
         """Return rows accepted since a time, and how many there are."""
@@ -365,7 +337,7 @@ class Journal:
             _SELECT + "WHERE accepted_ms >= ? ORDER BY accepted_ms, rid LIMIT ? OFFSET ?",
             (since_ms, count, first),
         )
-        return [_row(values) for values in found], int(total[0][0])
+        return [row_of(values) for values in found], int(total[0][0])
 
     def absent_magics(self) -> frozenset[int]:
         """Return the magics of orders that were concluded absent (GHOST_FILL watches them)."""

@@ -18,24 +18,26 @@ from bridge_core.host.sqlite import JournalFull
 from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
-from bridge_core.protocol.messages import Modify, Open, Request, decode_body
+from bridge_core.protocol.messages import Modify, Request, decode_body
 from bridge_core.protocol.operations import Lane, Op
 from bridge_core.protocol.signing import Frames
-from bridge_core.protocol.tag import make_tag
 from bridge_server.context import Context
 from bridge_server.core.gate import Admitted
 from bridge_server.core.orders import Evidence, OrderState, after, status_of
-from bridge_server.core.ports import (
-    Lost,
-    NotBegun,
-    Outcome,
-    Submission,
-)
+from bridge_server.core.ports import Lost, NotBegun, Outcome
 from bridge_server.core.trading_state import Cause
-from bridge_server.flight import Flight, barred, event_of, facts_of
+from bridge_server.flight import (
+    Flight,
+    Hooks,
+    barred,
+    event_of,
+    evidence_of,
+    facts_of,
+    submission_of,
+)  # fmt: skip
 from bridge_server.journal import Change, OrderRow
 from bridge_server.refusals import Refusals
-from bridge_server.rows import new_row, ttl_of
+from bridge_server.rows import kind_of, new_row, ttl_of
 from bridge_server.telling import Teller, Waiter
 from bridge_server.views import with_outcome
 from bridge_server.worker import CheckJob, ExecuteJob, HistoryJob, ScanJob
@@ -60,7 +62,8 @@ class Lifecycle:
         self.tell = Teller(context)
         self.refused = Refusals(context, self.tell)
         self._modified: dict[int, int] = {}
-        self.on_final: Callable[[Flight], None] = _nobody
+        self.words: deque[str] = deque()
+        self.hooks = Hooks()
 
     # --- what the gate asks ------------------------------------------------------------------
 
@@ -100,7 +103,9 @@ class Lifecycle:
         body = decode_body(request.spec.body, request.body)
         wanted = getattr(body, "client_order_id", "")
         holder = self.find_by_id(wanted) if wanted else None
-        return self.refused.add(request, body, refusal, holder)
+        row = self.refused.add(request, body, refusal, holder)
+        self.hooks.on_bare(row)
+        return row
 
     def drop_barred(self) -> None:
         """End what waits and may not begin any more; queued reduce orders survive a halt."""
@@ -137,8 +142,11 @@ class Lifecycle:
         row = flight.row
         if at_once:
             row.state, row.dispatched_ms = OrderState.DISPATCHING, row.accepted_ms
-        reducing = request.spec.lane is Lane.REDUCE
-        if not self.commit(lambda: self._c.journal.insert(row, "ORDER"), may_use_reserve=reducing):
+        reducing = request.spec.lane is not Lane.ENTRY
+        kind, facts = kind_of(body)
+        if not self.commit(
+            lambda: self._c.journal.insert(row, kind, facts), may_use_reserve=reducing
+        ):
             return Refusal(ReasonCode.JOURNAL_FULL)
         self.flights[row.rid] = flight
         if at_once:
@@ -186,6 +194,8 @@ class Lifecycle:
                 flight = self.flights.get(rid)
                 if flight is not None and flight.row.state is OrderState.ACCEPTED:
                     self._dispatch(flight)
+            elif self.words:
+                self._ask_word(self.words.popleft())
             elif self.reads:
                 self.busy = True
                 self._c.worker.give(self.reads.popleft())
@@ -193,7 +203,11 @@ class Lifecycle:
                 return
 
     def _dispatch(self, flight: Flight) -> None:
-        refusal = self._too_late(flight) or barred(flight, self._c.guard.causes, self._modified)
+        refusal = (
+            self._too_late(flight)
+            or barred(flight, self._c.guard.causes, self._modified)
+            or self.hooks.before_intent(flight)
+        )
         if refusal is not None:
             self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
             return
@@ -217,22 +231,18 @@ class Lifecycle:
             refusal = refusal or Refusal(ReasonCode.BODY)
             self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
             return
-        row = flight.row
-        tag = make_tag(self._c.settings.account, row.rid)
-        comment = flight.body.comment if isinstance(flight.body, Open) else ""
-        submission = Submission(
-            rid=row.rid,
-            op=Op(row.op),
-            body=flight.body,
-            frames=flight.frames,
-            tag=tag,
-            magic=row.magic,
-            comment=tag.broker_comment(comment, self._c.backend.comment_chars),
-            deadline=flight.deadline,
-        )
-        self.busy, self.calling = True, row.rid
         flight.called_ms = max(1, self._c.clock.mono_ms())
-        self._c.worker.give(ExecuteJob(submission))
+        self._give(flight, flight.body)
+
+    def _give(self, flight: Flight, body: Request) -> None:
+        self.busy, self.calling = True, flight.row.rid
+        self._c.worker.give(ExecuteJob(submission_of(self._c, flight, body)))
+
+    def _ask_word(self, rid: str) -> None:
+        # A FLATTEN whose children are all final: the executor's own word about it trades nothing.
+        flight = self.flights.get(rid)
+        if flight is not None and flight.body is not None:
+            self._give(flight, flight.body)
 
     def _too_late(self, flight: Flight) -> Refusal | None:
         wall_ms, mono_ms = self._c.clock.wall_ms(), self._c.clock.mono_ms()
@@ -244,7 +254,7 @@ class Lifecycle:
 
     def on_ran(self, ran: Ran) -> None:
         """Take an outcome from the worker."""
-        self._c.snapshot = ran.snapshot or self._c.snapshot
+        self._c.see(ran.snapshot)
         self.busy, self.calling = False, ""
         flight = self.flights.get(ran.rid)
         if flight is not None:
@@ -252,7 +262,8 @@ class Lifecycle:
             flight.row.view = msgspec.structs.replace(
                 flight.row.view, server_ms=f"{ran.took_ms:.3f}"
             )
-            self.finish(flight, ran.outcome, Evidence.BROKER)
+            outcome = self.hooks.weigh(flight, ran.outcome)
+            self.finish(flight, outcome, evidence_of(outcome, attests=self._c.backend.attests))
         self.dispatch_next()
 
     def finish(self, flight: Flight, outcome: Outcome, evidence: Evidence) -> None:
@@ -309,9 +320,10 @@ class Lifecycle:
             self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
         flight.waiters.clear()
         self.clear_unknown(row.symbol)
+        self.hooks.on_bare(row)
         if not row.parent:
             self.tell.final(row.view)
-        self.on_final(flight)
+        self.hooks.on_final(flight)
 
     def _lost(self, flight: Flight, outcome: Outcome) -> None:
         row, now_ms = flight.row, self._c.clock.wall_ms()
@@ -330,7 +342,7 @@ class Lifecycle:
             "UNKNOWN", f"order {row.view.client_order_id or row.rid} is UNKNOWN: {cause}"
         )
         log_event(self._c.log, "warning", "order_unknown", rid=row.rid, cause=cause)
-        self.on_final(flight)
+        self.hooks.on_final(flight)
 
     def clear_unknown(self, symbol: str) -> None:
         """End UNKNOWN(symbol) once no order of the symbol is UNKNOWN."""
@@ -377,7 +389,3 @@ class Lifecycle:
             if one.row.state is OrderState.ACCEPTED
         ]
         return min(due, default=None)
-
-
-def _nobody(_: Flight) -> None:
-    return None

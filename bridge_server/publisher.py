@@ -53,6 +53,18 @@ class Publisher:
         seq = self._last[stream] = self._last.get(stream, 0) + 1
         self._send(topic, stream, seq, msgspec.structs.replace(event, server_time=now_ms))
 
+    def relay(self, stream: str, seq: int, event: Frames) -> None:
+        """Pass on an executor's own signed event, unopened; its stream is listed from now on.
+
+        A new stream takes the place of the executor's earlier ones: they have ended.
+        """
+        if stream not in self._last:
+            own = stream.partition("-")[0] + "-"
+            for name in [one for one in self._last if one.startswith(own)]:
+                del self._last[name]
+        self._last[stream] = max(seq, self._last.get(stream, 0))
+        self._publish(event_topic(self._acct), event)
+
     def heartbeat(self, state: str, now_ms: int) -> None:
         """Publish the heartbeat; it takes no number (protocol.md 10)."""
         points = self.points()[:_HEARTBEAT_STREAMS]

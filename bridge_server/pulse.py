@@ -8,6 +8,7 @@ from bridge_core.host.logs import log_event
 from bridge_core.protocol import limits
 from bridge_server.admin import Admin
 from bridge_server.context import Context
+from bridge_server.core.executor import ExecutorState
 from bridge_server.core.trading_state import Cause
 from bridge_server.health import Hop
 
@@ -31,6 +32,10 @@ class Pulse:
         self._sockets = Hop("server sockets", now_wall, now_mono)
         self._sockets_why = ""
         self.hops.append(self._sockets)
+        self._ea = Hop("server to EA", now_wall, now_mono)
+        self._ea_seen = ("", "")
+        if context.hop is not None:
+            self.hops.append(self._ea)
         self._beat_ms = 0
         self._self_test_ms = now_mono + limits.SELF_TEST_PERIOD_MS
 
@@ -48,12 +53,26 @@ class Pulse:
         self._journal.observe("degraded" if full else "up", why, now_ms, mono_ms)
         state = "degraded" if self._sockets_why else "up"
         self._sockets.observe(state, self._sockets_why, now_ms, mono_ms)
+        if self._c.hop is not None:
+            self._watch_ea(self._c.hop.about(), now_ms, mono_ms)
         self._watch_identity(now_ms)
         self._c.publisher.heartbeat(self._c.guard.causes.state(), now_ms)
         if mono_ms >= self._self_test_ms:
             self._self_test_ms = mono_ms + limits.SELF_TEST_PERIOD_MS
             threading.Thread(target=self._self_test, name="self-test", daemon=True).start()
             self._admin.keep_high_water(now_ms)
+
+    def _watch_ea(self, about: ExecutorState, now_ms: int, mono_ms: int) -> None:
+        fine = "degraded" if about.why else "up"
+        state = fine if about.alive and not about.wrong_account else "down"
+        if (state, about.instance) != self._ea_seen:
+            self._ea_seen = (state, about.instance)
+            log_event(
+                self._c.log, "info", "ea", state=state, why=about.why, note=about.note,
+                clock_ms=about.clock_ms,
+            )  # fmt: skip
+        self._ea.observe(state, about.why, now_ms, mono_ms)
+        self._ea.ms = about.ms
 
     def _watch_identity(self, now_ms: int) -> None:
         """Halt when the terminal shows another account than the journal began with."""
@@ -82,7 +101,7 @@ class Pulse:
         self._c.guard.condition(Cause.BROKER_LINK, now_ms, present=not up, reason=reason)
 
     def _self_test(self) -> None:
-        if self._c.transport.self_test():
+        if self._c.transport.self_test() and (self._c.hop is None or self._c.hop.self_test()):
             self._sockets_why = ""
             return
         self._sockets_why = "the self-test failed: strangers may get in, or nobody can"

@@ -10,7 +10,7 @@ from bridge_core.protocol.chain import Head
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.keys import KeySet
 from bridge_core.protocol.operations import Purpose
-from bridge_core.protocol.replies import OrderView, RefusalReply, encode_reply
+from bridge_core.protocol.replies import OrderView, RefusalReply, StatusReply, encode_reply
 from bridge_core.protocol.signing import Frames, sign_reply
 from bridge_core.protocol.token import NO_MAC, ReplyToken
 
@@ -53,7 +53,8 @@ class Replier:
         if key_set is None:
             return None
         size, head = self._head()
-        mac_ea = body.ea_mac if isinstance(body, OrderView) else NO_MAC
+        told = body.order if isinstance(body, StatusReply) else body
+        mac_ea = told.ea_mac if isinstance(told, OrderView) else NO_MAC
         token = ReplyToken(
             kid=subject.kid,
             acct=self._acct,

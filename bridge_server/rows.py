@@ -4,29 +4,51 @@ from __future__ import annotations
 
 import msgspec
 
-from bridge_core.protocol.messages import Open, Request
-from bridge_core.protocol.signing import request_hash
+from bridge_core.protocol.messages import Open, Request, Resume
+from bridge_core.protocol.signing import Frames, order_hash, request_hash
 from bridge_core.protocol.tag import make_tag
+from bridge_core.protocol.token import parse_request
 from bridge_server.context import Context
+from bridge_server.core.attested import Wanted
 from bridge_server.core.gate import Admitted
 from bridge_server.core.orders import OrderState
 from bridge_server.journal import OrderRow
 from bridge_server.views import view_of_body
 
-__all__ = ["magic_of", "new_row", "ttl_of"]
+__all__ = ["kind_of", "magic_of", "new_row", "ttl_of", "wanted_of"]
 
 
-def magic_of(acct: str, rid: str, body: Request | None) -> int:
-    """Return what the broker is to show: the tag of the rid, under the order's strategy."""
-    strategy = body.strategy if isinstance(body, Open) else 0
-    return make_tag(acct, rid).mt5_magic(strategy)
+def magic_of(c: Context, rid: str, body: Request | None) -> int:
+    """Return what the broker is to show: the tag of the rid, under the order's strategy.
+
+    An EA gives MetaTrader 4 the 31 bits that fit there, which hold no strategy (protocol.md 5.7).
+    """
+    tag = make_tag(c.settings.account, rid)
+    if c.executor is not None:
+        return tag.mt4_magic
+    return tag.mt5_magic(body.strategy if isinstance(body, Open) else 0)
+
+
+def kind_of(body: Request | None) -> tuple[str, dict[str, str]]:
+    """Return the kind and the facts of a row's first record (protocol.md 11)."""
+    if isinstance(body, Resume):
+        return "RESUME", {"cause": body.cause, "reason": body.reason}
+    return "ORDER", {}
+
+
+def wanted_of(c: Context, row: OrderRow) -> Wanted:
+    """Return what the executor's word about a row must fit: a child's, its FLATTEN's frames."""
+    source = c.journal.get(row.parent) or row if row.parent else row
+    token = parse_request(source.token) if source.token else None
+    digest = order_hash(Frames(source.token, source.body), token) if token is not None else ""
+    return Wanted(acct=c.settings.account, rid=row.rid, kid=row.kid, op=row.op, order_hash=digest)
 
 
 def new_row(c: Context, request: Admitted, body: Request | None, state: OrderState) -> OrderRow:
     """Return the row of an admitted request; a body of None could not be read."""
     token, now_ms = request.token, c.clock.wall_ms()
     view = view_of_body(token.rid, request.op, token.kid, body, now_ms)
-    magic = magic_of(c.settings.account, token.rid, body)
+    magic = magic_of(c, token.rid, body)
     return OrderRow(
         rid=token.rid,
         client_order_id=view.client_order_id or None,

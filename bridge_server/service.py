@@ -15,18 +15,32 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.events import EventBody
-from bridge_core.protocol.messages import Fence, Heartbeat, Open, Query, Request, Stop
+from bridge_core.protocol.messages import (
+    Fence,
+    Heartbeat,
+    Open,
+    Query,
+    Request,
+    Stop,
+)  # fmt: skip
 from bridge_core.protocol.operations import Lane, Op, ReplayClass
 from bridge_core.protocol.replies import OrderView, StatusReply
 from bridge_core.protocol.signing import Frames, request_hash
 from bridge_core.protocol.views import Reply
 from bridge_server.admin import Admin
 from bridge_server.answers import Answers
+from bridge_server.attesting import Attesting
 from bridge_server.context import Context
 from bridge_server.core import risk
-from bridge_server.core.gate import Admitted, Conditions, Drop, authenticate, in_scope, judge
+from bridge_server.core.gate import (
+    Admitted,
+    Conditions,
+    Drop,
+    authenticate,
+    in_scope,
+    judge,
+)  # fmt: skip
 from bridge_server.core.orders import status_of
-from bridge_server.core.ports import MarginEstimate
 from bridge_server.core.rates import TokenBuckets
 from bridge_server.core.replay import ReplayMemory
 from bridge_server.core.trading_state import TradingState
@@ -34,6 +48,7 @@ from bridge_server.fatal import end_fatally
 from bridge_server.flatten import Flattener
 from bridge_server.lifecycle import Lifecycle
 from bridge_server.pulse import Pulse
+from bridge_server.reads import Reads
 from bridge_server.replier import Subject
 from bridge_server.settlement import Settlement
 from bridge_server.telling import Waiter
@@ -64,7 +79,6 @@ class Service:
         self._c = context
         self.orders = Lifecycle(context)
         self._flattener = Flattener(context, self.orders)
-        self.orders.on_final = self._flattener.on_final
         self.settlement = Settlement(context, self.orders, self._flattener)
         self.admin = Admin(context, self.orders, self.settlement)
         self._pulse = Pulse(context, self.admin)
@@ -73,7 +87,9 @@ class Service:
         self._buckets = TokenBuckets(context.settings.rates)
         self._allowed = frozenset(context.settings.allowed_symbols)
         self._sequences: dict[str, int] = {}
-        self._reads: dict[str, tuple[Waiter, Request]] = {}
+        self._reads = Reads(self.orders, self._answers, self._tell)
+        self._attesting = Attesting(context, self.orders, self.settlement, self._tell)
+        self._attesting.wire(self._flattener, self.admin)
         self._quiet = RateLimited()
         self._clock_healthy = True
         self._stopping = threading.Event()
@@ -83,6 +99,7 @@ class Service:
     def start(self) -> None:
         """Take up what the last run left, once the backend is connected."""
         self.settlement.recover()
+        self._attesting.start()
 
     def ask_stop(self) -> None:
         """Ask the loop to end; may be called from a signal handler."""
@@ -148,6 +165,11 @@ class Service:
             if code is not None:
                 self._refuse(request, waiter, Refusal(code))
                 return
+        # Before anything is journaled as accepted: what an EA could not run now is not begun.
+        refusal = self._attesting.refuses(request, verdict)
+        if refusal is not None:
+            self._refuse(request, waiter, refusal)
+            return
         self._do(request, verdict, waiter, deadline)
 
     def _conditions(self, lane: Lane, now_ms: int, mono_ms: int) -> Conditions:
@@ -257,17 +279,16 @@ class Service:
         elif op in (Op.HALT, Op.REDUCE_ONLY):
             self._stop(request, body, waiter)
         elif isinstance(body, Fence):
-            found = self.settlement.fence(body, request.token.kid)
-            self._tell(waiter, found if isinstance(found, Refusal) else StatusReply(order=found))
+            self._fence(request, body, waiter)
         elif isinstance(body, Heartbeat):
             self._heartbeat(request, body, waiter)
         elif isinstance(body, Open):
-            self._read(waiter, body, CheckJob(request.token.rid, body))
+            self._reads.ask(waiter, body, CheckJob(request.token.rid, body))
         elif isinstance(body, Query):
             job = HistoryJob(request.token.rid, body.since, body.until)
-            self._read(waiter, body, job)
+            self._reads.ask(waiter, body, job)
         else:
-            refusal = self.admin.do(request, body, waiter)
+            refusal = self.admin.do(request, body, waiter, deadline)
             if refusal is not None:
                 self._refuse(request, waiter, refusal)
 
@@ -284,6 +305,14 @@ class Service:
         if reply is not None:
             self._c.transport.send(waiter.route, reply)
 
+    def _fence(self, request: Admitted, body: Fence, waiter: Waiter) -> None:
+        found = self.settlement.fence(body, request.token.kid)
+        if isinstance(found, Refusal):
+            self._tell(waiter, found)
+            return
+        if not self._attesting.fence(body.rid, request.frames, waiter):
+            self._tell(waiter, StatusReply(order=found))
+
     def _flatten(
         self, request: Admitted, body: Request, waiter: Waiter, deadline: Deadline
     ) -> None:
@@ -296,6 +325,7 @@ class Service:
         assert isinstance(body, Stop)
         state = TradingState.HALTED if request.op is Op.HALT else TradingState.REDUCE_ONLY
         self.admin.stop(state, request.token.rid, body.reason)
+        self._attesting.stop(request.op, request.frames)
         self._tell(waiter, self._answers.state_reply())
 
     def _heartbeat(self, request: Admitted, body: Heartbeat, waiter: Waiter) -> None:
@@ -305,15 +335,9 @@ class Service:
             self._refuse(request, waiter, refusal)
             return
         self._sequences[request.token.kid] = body.sequence
+        if self._c.executor is not None:
+            self._c.executor.forward(Op.HEARTBEAT, request.frames)
         self._tell(waiter, self._answers.state_reply())
-
-    def _read(self, waiter: Waiter, body: Request, job: CheckJob | HistoryJob) -> None:
-        if len(self.orders.reads) >= limits.WORKER_QUEUE_MAX:
-            self._tell(waiter, Refusal(ReasonCode.BUSY, limit=str(limits.WORKER_QUEUE_MAX)))
-            return
-        self._reads[job.rid] = (waiter, body)
-        self.orders.reads.append(job)
-        self.orders.dispatch_next()
 
     # --- what the worker posts -------------------------------------------------------------------
 
@@ -322,19 +346,18 @@ class Service:
             case Executed():
                 self.orders.on_ran(post)
             case Observed(events, snapshot):
-                self._c.snapshot = snapshot
+                self._c.see(snapshot)
                 self._pulse.terminal(up=snapshot.connected)
                 for event in events:
                     self._on_event(event)
                 self.settlement.watch_ghosts()
-            case Answered(rid, answer):
-                self.orders.busy = False
-                self._answered(rid, answer)
-                self.orders.dispatch_next()
+                self.settlement.follow()
+            case Answered():
+                self._reads.on_answered(post)
             case Scanned(scan):
                 self.settlement.on_scanned(scan)
             case Started():
-                self._c.snapshot = post.snapshot
+                self._c.see(post.snapshot)
             case Failed(error):
                 self._pulse.terminal(up=False)
                 log_event(self._c.log, "error", "backend_failed", error=str(error))
@@ -345,21 +368,6 @@ class Service:
             event = self._answers.attribute(event)
         self._c.publisher.publish(event, self._c.clock.wall_ms())
 
-    def _answered(self, rid: str, answer: object) -> None:
-        waiting = self._reads.pop(rid, None)
-        if waiting is None:
-            return
-        waiter, body = waiting
-        if answer is None:
-            self._tell(waiter, Refusal(ReasonCode.BROKER_DOWN))
-        elif isinstance(answer, Refusal):
-            self._tell(waiter, answer)
-        elif isinstance(answer, MarginEstimate):
-            self._tell(waiter, self._answers.estimate(rid, answer))
-        else:
-            assert isinstance(answer, tuple)
-            self._tell(waiter, self._answers.history(answer, body))
-
     # --- time --------------------------------------------------------------------------------
 
     def _tick(self) -> None:
@@ -367,10 +375,8 @@ class Service:
         self._clock_healthy = self._c.guard.observe_clock(now_ms, mono_ms)
         self.orders.tick()
         self.settlement.tick()
-        for rid, (waiter, _) in list(self._reads.items()):
-            if mono_ms >= waiter.pending_at_ms:
-                del self._reads[rid]
-                self._tell(waiter, Refusal(ReasonCode.BROKER_BUSY))
+        self._reads.tick(mono_ms)
+        self._attesting.tick(now_ms, mono_ms)
         self._pulse.tick(now_ms, mono_ms)
 
     # --- the end -----------------------------------------------------------------------------

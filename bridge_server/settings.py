@@ -15,7 +15,7 @@ from bridge_server.backends.paper_settings import PaperSettings
 from bridge_server.core.rates import Rates
 from bridge_server.core.risk import SymbolLimits
 
-__all__ = ["Overrides", "ServerSettings", "load_settings"]
+__all__ = ["Overrides", "ServerSettings", "Terminal", "load_settings"]
 
 Alias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,24}\Z")]
 # P, P+1 and P+2 belong to one account.
@@ -23,12 +23,20 @@ Port = Annotated[int, Meta(ge=1024, le=65_533)]
 Seconds = Annotated[int, Meta(ge=1, le=TTL_MS_MAX // 1000)]
 
 
+class Terminal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The account that the terminal must be logged in to; anything else halts."""
+
+    login: Annotated[int, Meta(ge=1)]
+    server: Annotated[str, Meta(min_length=1, max_length=128)]
+    kind: Literal["demo", "real"]
+
+
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One server: one terminal, one account, one backend. Paths are relative to the file."""
 
     account: Alias
     mode: Mode
-    backend: Literal["paper"]
+    backend: Literal["paper", "ea"]
     allowed_symbols: list[str]
     limits: dict[str, SymbolLimits]
     host: str = "127.0.0.1"
@@ -40,6 +48,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log: str = "log/server.log"
     rates: Rates = Rates()
     paper: PaperSettings = PaperSettings()
+    terminal: Terminal | None = None
 
 
 class Overrides(Struct, frozen=True, kw_only=True):
@@ -63,10 +72,7 @@ def load_settings(path: Path, flags: Overrides) -> ServerSettings:
         raise ConfigError("CONFIG", "--signature-ttl must be 1 to 10 seconds")
     if not 1024 <= settings.port <= 65_533:
         raise ConfigError("CONFIG", "--port must be 1024 to 65533: P, P+1 and P+2 are used")
-    if settings.mode is not Mode.PAPER:
-        raise ConfigError(
-            "CONFIG", f'{path}: mode = "{settings.mode}" needs a live backend: set mode = "paper"'
-        )
+    _check_mode(settings, path)
     for symbol in settings.limits:
         if symbol not in settings.allowed_symbols:
             raise ConfigError(
@@ -74,3 +80,19 @@ def load_settings(path: Path, flags: Overrides) -> ServerSettings:
                 f"{path}: [limits.{symbol}] is not in allowed_symbols: add it there, or remove it",
             )
     return settings
+
+
+def _check_mode(settings: ServerSettings, path: Path) -> None:
+    live = settings.mode is Mode.LIVE
+    if live and settings.backend == "paper":
+        raise ConfigError(
+            "CONFIG", f'{path}: mode = "{settings.mode}" needs a live backend: set mode = "paper"'
+        )
+    if live and settings.terminal is None:
+        raise ConfigError(
+            "CONFIG",
+            f"{path}: a live account is pinned: add "
+            'terminal = { login = 123456, server = "Broker-Demo", kind = "demo" }',
+        )
+    if settings.backend == "ea" and settings.paper.script:
+        raise ConfigError("CONFIG", f"{path}: paper.script has no place beside a terminal's prices")

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from bridge_core.host.logs import log_event
-from bridge_core.protocol.codes import ReasonCode, Refusal, Status
+from bridge_core.protocol.codes import FINAL, ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.events import EventBody
-from bridge_core.protocol.messages import Fence, Settle, decode_body
+from bridge_core.protocol.messages import Fence, Open, Settle, decode_body
 from bridge_core.protocol.operations import OPERATIONS, Op
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
@@ -32,7 +32,7 @@ from bridge_server.core.ports import (
     Rejected,
     Scan,
 )
-from bridge_server.core.reconcile import Absence, Suspect, absent, find, ghosts
+from bridge_server.core.reconcile import Absence, Finding, Suspect, absent, find, ghosts
 from bridge_server.core.trading_state import Cause
 from bridge_server.flatten import Flattener
 from bridge_server.flight import Flight
@@ -63,6 +63,7 @@ class Settlement:
         self._scan_due_ms: int | None = None
         self._scanning = False
         self._recovering = False
+        self._resting: frozenset[int] = frozenset()
         self._absent_magics = context.journal.absent_magics()
 
     # --- restart -----------------------------------------------------------------------------
@@ -101,28 +102,42 @@ class Settlement:
 
     def _flight_of(self, row: OrderRow) -> Flight:
         now_wall, now_mono = self._c.clock.wall_ms(), self._c.clock.mono_ms()
+        signed = self._c.journal.get(row.parent) or row if row.parent else row
         return Flight(
             row=row,
             body=decode_body(OPERATIONS[Op(row.op)].body, row.body) if row.body else None,
-            frames=Frames(row.token, row.body),
+            frames=Frames(signed.token, signed.body),  # a child goes out as its FLATTEN was signed
             deadline=Deadline.at(row.deadline_ms, now_wall, now_mono),
         )
 
     # --- scans -------------------------------------------------------------------------------
 
-    def _unknown(self) -> list[Flight]:
+    def unknown(self) -> list[Flight]:
+        """Return the orders that evidence has to end; a FLATTEN's children come before it."""
         return [
             flight
             for flight in self._orders.flights.values()
             if flight.row.state is OrderState.UNKNOWN
-            and flight.row.op != Op.FLATTEN
             and flight.row.rid != self._orders.calling
+            and (flight.row.op != Op.FLATTEN or self._executor_decides(flight))
         ]
+
+    def _executor_decides(self, flight: Flight) -> bool:
+        if self._c.executor is None:
+            return False
+        return all(Status(child.status) in FINAL for child in flight.row.view.children)
+
+    def magic_of(self, flight: Flight) -> int:
+        """Return what an executor that attests gives the broker for an order, 0 if nothing."""
+        if flight.body is not None and not isinstance(flight.body, Open):
+            return 0
+        return make_tag(self._c.settings.account, flight.row.rid).mt4_magic
 
     def _ask_scan(self) -> None:
         # A fenced rid may have run long before its FENCE came: its row's deadline is its own iat.
-        since = [min(one.row.accepted_ms, one.row.deadline_ms) for one in self._unknown()]
-        since += [row.accepted_ms for row in self._c.journal.working()] if self._recovering else []
+        since = [min(one.row.accepted_ms, one.row.deadline_ms) for one in self.unknown()]
+        if self._recovering or self._c.executor is not None:
+            since += [row.accepted_ms for row in self._c.journal.working()]
         self._scanning = True
         self._scan_due_ms = None
         oldest = min(since, default=self._c.clock.wall_ms())
@@ -134,7 +149,8 @@ class Settlement:
         if self._scanning:
             return
         mono_ms = self._c.clock.mono_ms()
-        if self._scan_due_ms is None and self._unknown():
+        # An executor that attests is asked for its own word instead.
+        if self._scan_due_ms is None and self._c.executor is None and self.unknown():
             self._scan_due_ms = mono_ms
         if self._scan_due_ms is not None and mono_ms >= self._scan_due_ms:
             self._ask_scan()
@@ -143,14 +159,16 @@ class Settlement:
         """Judge every UNKNOWN order by one scan."""
         self._scanning = False
         self._orders.busy = False
+        attests = self._c.executor is not None
         if scan is not None:
-            for flight in self._unknown():
+            for flight in [] if attests else self.unknown():
                 self._judge(flight, scan)
             self._follow_working(scan)
-            if self._recovering and scan.complete:
+            # What the terminal's history leaves out decides nothing where the executor attests.
+            if self._recovering and (scan.complete or attests):
                 self._recovering = False
                 self._c.guard.condition(Cause.RECOVERING, self._c.clock.wall_ms(), present=False)
-        if self._unknown() or self._recovering:
+        if self._recovering or (self.unknown() and not attests):
             self._scan_due_ms = self._c.clock.mono_ms() + self._pause_ms()
         self._orders.dispatch_next()
 
@@ -159,15 +177,26 @@ class Settlement:
             min(_RESCAN_MS, self._c.backend.settle_ms) if self._c.backend.settle_ms else _RESCAN_MS
         )
 
+    def _suspect(self, flight: Flight) -> Suspect:
+        row, tag = flight.row, make_tag(self._c.settings.account, flight.row.rid)
+        magic = row.magic or (tag.mt4_magic if self._c.executor is not None else 0)
+        return Suspect(rid=row.rid, tag=tag, magic=magic, body=flight.body)
+
+    def by_tag(self, flight: Flight, scan: Scan) -> None:
+        """End an order by its tag alone: an executor that attests has not said what became of it.
+
+        What is not there proves nothing, and neither does a shape.
+        """
+        found = find(self._suspect(flight), scan)
+        if isinstance(found, Finding) and found.evidence is Evidence.TAG:
+            log_event(
+                self._c.log, "warning", "order_settled", rid=flight.row.rid, evidence=found.evidence
+            )
+            self._orders.finish(flight, found.outcome, found.evidence)
+
     def _judge(self, flight: Flight, scan: Scan) -> None:
         row = flight.row
-        suspect = Suspect(
-            rid=row.rid,
-            tag=make_tag(self._c.settings.account, row.rid),
-            magic=row.magic,
-            body=flight.body,
-        )
-        found = find(suspect, scan)
+        found = find(self._suspect(flight), scan)
         if isinstance(found, Absence):
             found_now = self._concluded(flight, found)
             if not found_now:
@@ -217,6 +246,20 @@ class Settlement:
         self._orders.commit(
             lambda: _ignore(self._c.journal.set_life(row, life, now_ms)), may_use_reserve=True
         )
+
+    def follow(self) -> None:
+        """Read the broker's records when a WORKING order rests no more, to learn what it became."""
+        shot = self._c.snapshot
+        resting = frozenset(shot.orders) if shot is not None else self._resting
+        gone, self._resting = self._resting - resting, resting
+        if self._c.executor is None or self._scan_due_ms is not None:
+            return
+        if any(self._c.journal.working_on(ticket) is not None for ticket in gone):
+            self._scan_due_ms = self._c.clock.mono_ms()
+
+    def watch(self, magic: int) -> None:
+        """Watch for a tag whose absence the executor has attested."""
+        self._absent_magics |= {magic} - {0}
 
     def watch_ghosts(self) -> None:
         """Halt when a tag turns up after its absence was concluded."""
@@ -335,9 +378,7 @@ class Settlement:
             positions=tuple(shot.positions.values()),
             orders=tuple(shot.orders.values()),
         )
-        row = flight.row
-        tag = make_tag(self._c.settings.account, row.rid)
-        found = find(Suspect(rid=row.rid, tag=tag, magic=row.magic, body=flight.body), scan)
+        found = find(self._suspect(flight), scan)
         return None if isinstance(found, Absence) else str(found.evidence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from bridge_core.host.bundles import ServerKeys, load_server_keys, load_verify_sets
 from bridge_core.host.clock import Clock, ClockGuard, SystemClock
@@ -15,9 +16,14 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
 from bridge_core.protocol.keys import KeySet, Mode
 from bridge_server.answers import package_version
+from bridge_server.backends.ea import EaBackend, Served
+from bridge_server.backends.ea_link import EaLink, HopSpec
+from bridge_server.backends.ea_session import Pins
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.backends.paper_script import ScriptedPaper
+from bridge_server.backends.rehearsal import Place, Rehearsal
 from bridge_server.context import Context
+from bridge_server.core.executor import Attestor, HasHop
 from bridge_server.core.ports import Backend, Identity
 from bridge_server.guard import Guard
 from bridge_server.journal import Journal
@@ -31,7 +37,17 @@ from bridge_server.worker import Failed, Started, Worker
 __all__ = ["Server", "build_backend", "build_server"]
 
 _START_S = 180.0
-BackendMaker = Callable[[ServerSettings, Path, Clock], Backend]
+
+
+class Hop(NamedTuple):
+    """What a backend behind a hop of its own needs of this server."""
+
+    keys: ServerKeys
+    incarnation: str
+    ring: Callable[[], None]
+
+
+BackendMaker = Callable[[ServerSettings, Path, Clock, Hop], Backend]
 
 
 class Server:
@@ -56,12 +72,14 @@ class Server:
         self.context.journal.close()
 
 
-def build_backend(settings: ServerSettings, base: Path, clock: Clock) -> Backend:
+def build_backend(settings: ServerSettings, base: Path, clock: Clock, hop: Hop) -> Backend:
     """Return the backend that the configuration names.
 
     Raises:
-        ConfigError: a script of conditions in another mode than paper.
+        ConfigError: a script of conditions in another mode than paper, or no key of the EA.
     """
+    if settings.backend == "ea":
+        return _build_ea(settings, base, clock, hop)
     scripted = bool(settings.paper.script)
     if scripted and settings.mode is not Mode.PAPER:
         raise ConfigError("CONFIG", "paper.script is for paper accounts only: remove that line")
@@ -72,6 +90,28 @@ def build_backend(settings: ServerSettings, base: Path, clock: Clock) -> Backend
         base=base,
         clock=clock,
     )
+
+
+def _build_ea(settings: ServerSettings, base: Path, clock: Clock, hop: Hop) -> Backend:
+    if not hop.keys.ea_public:
+        raise ConfigError(
+            "KEY_FILE", "server.key names no EA: make the account with `ztb init --backend ea`"
+        )
+    pinned = settings.terminal
+    live = settings.mode is Mode.LIVE
+    spec = HopSpec(
+        port=settings.port + 2,
+        keys=hop.keys.curve(),
+        ea_public=hop.keys.ea_public.encode("ascii"),
+        incarnation=hop.incarnation,
+        pins=Pins(login=pinned.login, server=pinned.server, kind=pinned.kind) if pinned else None,
+        trading=live,
+    )
+    served = Served(acct=settings.account, symbols=tuple(settings.allowed_symbols))
+    if live:
+        return EaBackend(spec, served, clock, hop.ring)
+    place = Place(folder=base / settings.state, base=base)
+    return Rehearsal(EaLink(spec, clock), served, settings.paper, place, clock)
 
 
 def build_server(
@@ -101,7 +141,7 @@ def build_server(
         journal.close()
         raise
     incarnation = secrets.token_hex(limits.INCARNATION_HEX // 2)
-    backend = make_backend(settings, base, clock)
+    backend = make_backend(settings, base, clock, Hop(own, incarnation, transport.bell.ring))
     event_key = (own.event_kid, parse_key_hex(own.event_srv))
     context = Context(
         settings=settings,
@@ -112,6 +152,8 @@ def build_server(
         reserve=Reserve(journal.path),
         guard=Guard(state, journal, ClockGuard(clock.wall_ms(), clock.mono_ms()), _nobody),
         backend=backend,
+        executor=backend if isinstance(backend, Attestor) else None,
+        hop=backend if isinstance(backend, HasHop) else None,
         worker=Worker(backend, transport.bell),
         replier=Replier(settings.account, sets, incarnation, lambda: journal.head),
         transport=transport,
@@ -222,7 +264,8 @@ def _start_backend(context: Context) -> Identity:
     post = context.worker.wait(_START_S)
     match post:
         case Started(identity, snapshot):
-            context.snapshot = snapshot
+            context.see(snapshot)
+            context.identity = identity
             return identity
         case Failed(error):
             if isinstance(error, BridgeError):

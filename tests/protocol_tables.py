@@ -238,7 +238,7 @@ def matrix() -> str:
 
 _RECORD: Final = {
     "ts": "UTC ms of the change",
-    "kind": "START STOP ORDER FENCE LIFE STATE RESUME SETTLE",
+    "kind": "START STOP ORDER FENCE LIFE STATE RESUME SETTLE; EA: its record came later (14)",
     "rid": "the order concerned",
     "op": "its operation",
     "state": "its state after the change (7.1)",

@@ -67,6 +67,7 @@ class ReasonCode(StrEnum):
     REDUCE_ONLY = "REDUCE_ONLY"
     UNKNOWN_ORDER_OPEN = "UNKNOWN_ORDER_OPEN"
     BROKER_DOWN = "BROKER_DOWN"
+    EA_KEY = "EA_KEY"
     # pre-trade checks, in the order of the list in core/risk.py
     SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"
     SYMBOL_UNKNOWN = "SYMBOL_UNKNOWN"
@@ -152,8 +153,8 @@ CODES: Final[dict[ReasonCode, CodeInfo]] = {
         "run `ztb health`; start the server or mend the network",
     ),
     _C.CLOCK_SKEW: CodeInfo(
-        "this machine's clock and the server's differ by more than the bound",
-        "connector",
+        "two clocks differ by more than the bound: this machine's and the server's, or the EA's",
+        "connector or server",
         _NEW,
         "synchronise both clocks (`timedatectl status`, `w32tm /query /status`)",
     ),
@@ -250,6 +251,12 @@ CODES: Final[dict[ReasonCode, CodeInfo]] = {
         "server",
         _NEW,
         "run `ztb health`, look at the terminal",
+    ),
+    _C.EA_KEY: CodeInfo(
+        "the EA does not hold this key id; nothing was sent",
+        "server",
+        _NEW,
+        "copy the account's ea/bridge.key into the terminal's MQL4/Files again",
     ),
     _C.SYMBOL_NOT_ALLOWED: CodeInfo(
         "the symbol is not in allowed_symbols",

@@ -23,6 +23,22 @@ SERVER_FRAME_BYTES_MAX: Final = 4608
 CLIENT_FRAME_BYTES_MAX: Final = REPLY_BODY_BYTES_MAX + 1024
 EVENT_FRAME_BYTES_MAX: Final = 20_480
 
+# --- the hop between server and EA (protocol.md 14) ----------------------------------------
+HOP_FRAME_TAG: Final = b"ZTH5"
+HOP_HEAD_BYTES_MAX: Final = 200
+HOP_BODY_BYTES_MAX: Final = 49_152
+HOP_SERVER_FRAME_BYTES_MAX: Final = 65_536
+HOP_EA_FRAME_BYTES_MAX: Final = 8_192
+HOP_PAGE_ROWS: Final = 100
+EA_BEAT_PERIOD_MS: Final = 1_000
+EA_STALE_MS: Final = 3_000
+EA_BUSY_MS_MAX: Final = 60_000
+EA_TWICE_MS: Final = 1_000
+EA_FENCE_WAIT_MS: Final = 1_500
+EA_QUERY_MS_MAX: Final = 2_000
+EA_TOMBSTONES_PER_SECOND: Final = 10
+EA_SESSION_SILENCE_MS: Final = 300_000
+
 # --- identifiers -------------------------------------------------------------------------
 KEY_BYTES: Final = 32
 RID_HEX: Final = 32
@@ -98,6 +114,10 @@ LIMITS: Final = (
     Limit("request frame", SERVER_FRAME_BYTES_MAX, "bytes", "MAXMSGSIZE of the request ROUTER"),
     Limit("reply frame", CLIENT_FRAME_BYTES_MAX, "bytes", "MAXMSGSIZE of a client"),
     Limit("event frame", EVENT_FRAME_BYTES_MAX, "bytes", "MAXMSGSIZE of a SUB"),
+    Limit("hop head", HOP_HEAD_BYTES_MAX, "bytes", "a symbol, two prices and a time fit"),
+    Limit("hop body", HOP_BODY_BYTES_MAX, "bytes", "100 rows of the account"),
+    Limit("hop frame", HOP_SERVER_FRAME_BYTES_MAX, "bytes", "MAXMSGSIZE of the EA's ROUTER"),
+    Limit("EA frame", HOP_EA_FRAME_BYTES_MAX, "bytes", "MAXMSGSIZE of the EA's DEALER"),
     Limit("key", KEY_BYTES, "bytes", "other lengths are silent aliases in HMAC"),
     Limit("client_order_id", CLIENT_ORDER_ID_CHARS_MAX, "characters", "a UUID with dashes fits"),
     Limit("comment", COMMENT_CHARS_MAX, "characters", "the broker takes less, the journal all"),
@@ -121,6 +141,15 @@ LIMITS: Final = (
     Limit("heartbeat period", HEARTBEAT_PERIOD_MS, "ms", "one a second on acct.event"),
     Limit("stream stale", STREAM_STALE_MS, "ms", "three heartbeats missed"),
     Limit("stop wait", STOP_WAIT_MS_MAX, "ms", "for a call that is at the broker"),
+    Limit("hop page", HOP_PAGE_ROWS, "rows", "what an EA puts into one answer"),
+    Limit("EA beat period", EA_BEAT_PERIOD_MS, "ms", "one a second on the hop"),
+    Limit("EA stale", EA_STALE_MS, "ms", "three beats missed, and no BUSY"),
+    Limit("EA busy", EA_BUSY_MS_MAX, "ms", "a broker call that the EA announced may take so long"),
+    Limit("EA twice", EA_TWICE_MS, "ms", "what was under way when a newer instance spoke"),
+    Limit("EA fence wait", EA_FENCE_WAIT_MS, "ms", "FENCE is answered within the reply wait"),
+    Limit("EA query", EA_QUERY_MS_MAX, "ms", "a hop query without an answer has failed"),
+    Limit("tombstones", EA_TOMBSTONES_PER_SECOND, "per second", "each is a flush in the terminal"),
+    Limit("session silence", EA_SESSION_SILENCE_MS, "ms", "rehearsal: no tick, session closed"),
     Limit("resend after", RESEND_AFTER_MS, "ms", "identical bytes, before the deadline only"),
     Limit("resends", RESENDS_MAX, "copies", "after that only GET_STATUS and FENCE"),
     Limit("first status", STATUS_FIRST_MS, "ms", "doubling from here"),
@@ -144,4 +173,8 @@ assert max(BODY_BYTES_MAX, TOKEN_BYTES_MAX) <= SERVER_FRAME_BYTES_MAX
 assert EVENT_FRAME_BYTES_MAX >= EVENT_BODY_BYTES_MAX
 assert CLIENT_FRAME_BYTES_MAX >= REPLY_BODY_BYTES_MAX
 assert RESEND_AFTER_MS * RESENDS_MAX < TTL_MS_DEFAULT
+assert HOP_BODY_BYTES_MAX + HOP_HEAD_BYTES_MAX < HOP_SERVER_FRAME_BYTES_MAX
+assert EVENT_BODY_BYTES_MAX < HOP_SERVER_FRAME_BYTES_MAX
+assert max(TOKEN_BYTES_MAX, BODY_BYTES_MAX) < HOP_EA_FRAME_BYTES_MAX
+assert EA_FENCE_WAIT_MS < REPLY_WAIT_MS_MAX
 assert REPLY_WAIT_MS_MAX < SILENCE_MS_MAX  # a server that says PENDING is not silent

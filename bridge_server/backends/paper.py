@@ -22,7 +22,7 @@ from bridge_core.protocol.errors import BridgeError, ConfigError, LocalProtocolE
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Cancel, Close, Modify, Open
 from bridge_server.backends.paper_book import PAPER_MARK, Book, Turn
-from bridge_server.backends.paper_feed import MergedFeed, make_feed
+from bridge_server.backends.paper_feed import Market, MergedFeed, make_feed
 from bridge_server.backends.paper_ledger import Ledger
 from bridge_server.backends.paper_market import apply_step, tick_event
 from bridge_server.backends.paper_money import Money
@@ -84,6 +84,7 @@ class PaperBackend:
     name = "paper"
     settle_ms = 0
     attests = False
+    _floating = False
     comment_chars = _BROKER_COMMENT_CHARS - len(PAPER_MARK)
 
     def __init__(
@@ -119,8 +120,8 @@ class PaperBackend:
             BridgeError: the file cannot be opened (see `host.sqlite`).
         """
         settings = self._settings
-        specs = make_specs(settings, self._symbols)
-        sources = make_sources(settings, self._symbols)
+        specs = self._make_specs()
+        sources = self._make_sources()
         self._money = Money(settings.currency, settings.leverage, specs)
         self._sources = sources
         self._described = describe(settings, sources)
@@ -130,6 +131,7 @@ class PaperBackend:
             currency=settings.currency,
             sources=sources,
             specs=dict(specs),
+            floating=self._floating,
         )
         with ExitStack() as undo:  # whatever fails below, what was opened before it is closed
             self._store = PaperStore(self._folder / "paper.db")
@@ -152,9 +154,17 @@ class PaperBackend:
         }
         self._ledger.start(self._clock.wall_ms(), self._book.market_ms, said)
 
+    # Where a broker of another kind differs: `rehearsal` has a terminal's symbols and prices.
+
+    def _make_specs(self) -> Mapping[str, SymbolSpec]:
+        return make_specs(self._settings, self._symbols)
+
+    def _make_sources(self) -> dict[str, str]:
+        return make_sources(self._settings, self._symbols)
+
     def _open_feed(
         self, specs: Mapping[str, SymbolSpec], marks: dict[str, str], undo: ExitStack
-    ) -> MergedFeed:
+    ) -> Market:
         feeds = []
         for symbol in self._symbols:
             mark = marks.get(symbol, "")

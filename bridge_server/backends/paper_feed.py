@@ -31,7 +31,16 @@ from bridge_server.backends.paper_settings import SYNTHETIC, PaperSettings
 from bridge_server.backends.paper_store import FeedMark
 from bridge_server.core.ports import SymbolSpec
 
-__all__ = ["Feed", "FileFeed", "MergedFeed", "Next", "SpreadModel", "SyntheticFeed", "make_feed"]
+__all__ = [
+    "Feed",
+    "FileFeed",
+    "Market",
+    "MergedFeed",
+    "Next",
+    "SpreadModel",
+    "SyntheticFeed",
+    "make_feed",
+]
 
 SYNTHETIC_START_MS: Final = 1_704_153_600_000  # 2024-01-02T00:00:00Z, a Tuesday
 SYNTHETIC_STEP_MS: Final = 1_000
@@ -72,6 +81,24 @@ class Feed(Protocol):
 
     def close(self) -> None:
         """Let go of the source."""
+
+
+class Market(Protocol):
+    """Every symbol's source as one: rows in the order of market time."""
+
+    def peek(self) -> Next | None:
+        """Return the next row without taking it; None: there is none now.
+
+        Raises:
+            ConfigError: PRICES: the next row does not hold.
+        """
+
+    def take(self) -> None:
+        """Go past the row that `peek` returned."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no row will ever come again."""
 
 
 class SpreadModel(NamedTuple):

@@ -16,9 +16,10 @@ from msgspec import Meta, Struct
 from bridge_core.protocol.errors import ConfigError
 from bridge_server.core.ports import SymbolSpec
 
-__all__ = ["SYNTHETIC", "PaperSettings", "SymbolTerms", "make_sources", "make_specs"]
+__all__ = ["SYNTHETIC", "TERMINAL", "PaperSettings", "SymbolTerms", "make_sources", "make_specs"]
 
 SYNTHETIC: Final = "synthetic"
+TERMINAL: Final = "terminal"
 
 _FX: Final = re.compile(r"\A([A-Z]{3})([A-Z]{3})")
 _YEN_DIGITS: Final = 3

@@ -38,13 +38,17 @@ _SCHEMA: Final = (
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What an account began with and keeps for life; another needs another state folder."""
+    """What an account began with and keeps for life; another needs another state folder.
+
+    `floating`: the symbols' terms are a terminal's, whose broker may change them.
+    """
 
     login: int
     server: str
     currency: str
     sources: dict[str, str]
     specs: dict[str, SymbolSpec]
+    floating: bool = False
 
     def conflict(self, other: Terms) -> str:
         """Return the name of the first term that differs, "" if none; new symbols may join."""
@@ -52,7 +56,7 @@ class Terms(Struct, frozen=True, kw_only=True):
             if getattr(self, name) != getattr(other, name):
                 return name
         for symbol in sorted(self.specs.keys() & other.specs.keys()):
-            if self.specs[symbol] != other.specs[symbol]:
+            if self.specs[symbol] != other.specs[symbol] and not other.floating:
                 return f"terms of {symbol}"
             if self.sources[symbol] != other.sources[symbol]:
                 return f"price source of {symbol}"

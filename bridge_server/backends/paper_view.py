@@ -8,7 +8,7 @@ from pathlib import PurePath
 from bridge_server.backends.paper_book import Turn
 from bridge_server.backends.paper_feed import spread_model
 from bridge_server.backends.paper_money import decimal_text
-from bridge_server.backends.paper_settings import SYNTHETIC, PaperSettings
+from bridge_server.backends.paper_settings import SYNTHETIC, TERMINAL, PaperSettings
 from bridge_server.core.ports import Identity, Quote, Snapshot
 
 __all__ = ["called", "describe", "identity_of", "make_snapshot", "said_of_fill"]
@@ -28,6 +28,8 @@ def identity_of(settings: PaperSettings) -> Identity:
 
 def called(source: str) -> str:
     """Return how people are told of a price source."""
+    if source == TERMINAL:
+        return "the terminal's price"
     return "synthetic price" if source == SYNTHETIC else f"price of {PurePath(source).name}"
 
 
@@ -50,6 +52,8 @@ def describe(settings: PaperSettings, sources: Mapping[str, str]) -> str:
             spread = "bars: bid, ask = bid + the row's spread"
         if source == SYNTHETIC:
             spread = f"a seeded walk and no market, ask = bid + {points} points"
+        if source == TERMINAL:
+            spread = "bid and ask as it shows them"
         parts.append(f"{symbol} {called(source)} ({spread})")
     if settings.script:
         parts.append("conditions by script: a test, no market")

@@ -210,7 +210,13 @@ def _state(body: Request, at: Conditions) -> Refusal | None:
     if code is ReasonCode.REDUCE_ONLY and account is TradingState.ACTIVE:
         return Refusal(ReasonCode.UNKNOWN_ORDER_OPEN, limit=Cause.UNKNOWN, value=symbol)
     worst = [one.cause for one in at.causes if one.symbol in ("", symbol)]
+    if _AWAY.issuperset(worst) and not (at.snapshot is not None and at.snapshot.connected):
+        return Refusal(ReasonCode.BROKER_DOWN, limit=",".join(worst))
     return Refusal(code, limit=",".join(worst))
+
+
+# What lowers the state while the terminal is away; said by its own name as long as it is.
+_AWAY: Final = frozenset({Cause.BROKER_LINK, Cause.EA_STALE, Cause.RECOVERING})
 
 
 def _held(ticket: int, snapshot: Snapshot | None) -> Position | Pending | None:

@@ -22,6 +22,7 @@ from bridge_core.protocol.messages import Open, Request
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import Tag
+from bridge_core.protocol.views import StreamPoint
 
 __all__ = [
     "Account", "Backend", "Deal", "EndedOrder", "Executed", "Facts", "Identity", "Lost",
@@ -157,7 +158,11 @@ class EndedOrder(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """The account as last read; replaced as a whole, so any thread may hold one."""
+    """The account as last read; replaced as a whole, so any thread may hold one.
+
+    `taken_wall_ms` 0: never read, and only the identity is known. `seen` are the numbers in the
+    executor's own event streams that this picture contains.
+    """
 
     taken_wall_ms: int
     market_ms: int
@@ -169,6 +174,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     quotes: Mapping[str, Quote]
     symbols: Mapping[str, SymbolSpec]
     note: str = ""
+    seen: tuple[StreamPoint, ...] = ()
 
 
 class Submission(Struct, frozen=True, kw_only=True):

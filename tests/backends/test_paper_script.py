@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from bridge_core.host.bundles import ServerKeys
 from bridge_core.host.clock import SystemClock
 from bridge_core.host.ledger import judge, read_ledger
 from bridge_core.protocol.codes import CODES, ReasonCode, Status
@@ -23,11 +24,19 @@ from bridge_server.backends.paper_script import ScriptedPaper
 from bridge_server.core.ports import Executed, Lost, NotBegun, Rejected
 from bridge_server.core.risk import SymbolLimits
 from bridge_server.settings import ServerSettings
-from bridge_server.wiring import build_backend
+from bridge_server.wiring import Hop, build_backend
 from tests.backends.contract import BackendContract
 from tests.support.clock import FakeClock
 from tests.support.paper import ACCT, World, cancel, close, modify, open_order
 
+HOP = Hop(
+    ServerKeys(
+        acct="demo", mode=Mode.PAPER, ea=False, curve_public="a" * 40, curve_secret="b" * 40,
+        event_kid="ev-1", event_srv="01" * 32,
+    ),
+    "0" * 16,
+    lambda: None,
+)  # fmt: skip
 LIMITS = {"EURUSD": SymbolLimits(max_volume=Decimal(1), max_positions=9)}
 
 
@@ -82,13 +91,13 @@ def _settings(**paper: Any) -> ServerSettings:
 
 
 def test_only_a_paper_account_whose_settings_name_a_script_has_one(tmp_path: Path) -> None:
-    plain = build_backend(_settings(), tmp_path, SystemClock())
+    plain = build_backend(_settings(), tmp_path, SystemClock(), HOP)
     assert type(plain) is PaperBackend
     scripted = _settings(script="script.jsonl")
-    assert type(build_backend(scripted, tmp_path, SystemClock())) is ScriptedPaper
+    assert type(build_backend(scripted, tmp_path, SystemClock(), HOP)) is ScriptedPaper
     live = structs.replace(scripted, mode=Mode.LIVE)
     with pytest.raises(ConfigError, match="paper accounts only"):
-        build_backend(live, tmp_path, SystemClock())
+        build_backend(live, tmp_path, SystemClock(), HOP)
 
 
 def test_the_account_says_in_its_note_and_its_ledger_that_conditions_are_scripted(

@@ -19,7 +19,7 @@ from bridge_core.protocol.messages import Open
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.core.ports import Outcome, Submission
 from bridge_server.settings import Overrides, ServerSettings, load_settings
-from bridge_server.wiring import build_server
+from bridge_server.wiring import Hop, build_server
 
 HANG_S = 6.0
 # The default rates would measure the rate limiter.
@@ -36,7 +36,7 @@ class HangingPaper(PaperBackend):
         return super().execute(submission)
 
 
-def _backend(settings: ServerSettings, base: Path, clock: Clock) -> HangingPaper:
+def _backend(settings: ServerSettings, base: Path, clock: Clock, _hop: Hop) -> HangingPaper:
     return HangingPaper(
         settings.paper,
         symbols=tuple(settings.allowed_symbols),

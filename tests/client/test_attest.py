@@ -122,6 +122,17 @@ def test_the_tombstone_form_is_accepted_only_with_denied() -> None:
     assert found.status == "DENIED"
 
 
+def test_a_tombstone_attests_a_denial_and_leaves_its_reason_as_it_was() -> None:
+    dead = record(order_hash=NO_ORDER_HASH, status="DENIED", code="FENCED", ticket=0)
+    mac = ea_record_mac(KEY, dead.text())
+    refused = view(dead, "DENIED", code="MAX_VOLUME", by="server", ticket=0, price="0")
+    found = judge_word(refused, ABOUT, mac)
+    told = (found.view.status, found.view.code, found.view.by, found.view.attested, found.lie)
+    assert told == ("DENIED", "MAX_VOLUME", "server", True, "")
+    late = judge_word(replace(refused, status="UNKNOWN", code="RECONCILING"), ABOUT, mac)
+    assert (late.view.status, late.view.code) == ("DENIED", "FENCED")
+
+
 def test_a_relay_that_says_denied_while_the_ea_says_filled_is_caught() -> None:
     found = judged(record(), "DENIED")
     assert (found.status, found.code, found.ticket) == ("FILLED", "SERVER_LIED", 77)

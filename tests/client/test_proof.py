@@ -19,6 +19,7 @@ from bridge_core.protocol.chain import Record
 from bridge_core.protocol.operations import Op, Purpose
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import ea_record_mac, order_hash, request_hash
+from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import EaRecord, parse_request
 from tests.support.builders import ACCT, KID, NOW, RID, key_set, sign
 from tests.support.proofs import KEYS, OPEN, RECORDS, chained, filled_case, make
@@ -289,7 +290,8 @@ def test_the_word_of_an_ea_is_checked_under_its_own_key() -> None:
     ).text()  # fmt: skip
     case = filled_case()
     mac = ea_record_mac(keys.keys[Purpose.REPLY_EA], said)
-    view = replace(case.view, ea=said.decode("ascii"), ea_mac=mac)
+    magic = make_tag(ACCT, RID).mt4_magic  # an EA's terminal knows no longer ones
+    view = replace(case.view, ea=said.decode("ascii"), ea_mac=mac, magic=magic)
     case = case._replace(signed=signed, view=view, records=RECORDS(request_hash(signed)))
 
     def word(proof: Proof, known: Known) -> str:

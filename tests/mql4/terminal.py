@@ -29,6 +29,8 @@ from tests.mql4.terms import BrokerTerms, SymbolTerms
 __all__ = ["BrokerTerms", "CommandError", "SymbolTerms", "Terminal", "TerminalDiedError"]
 
 Value = str | int | float | bool
+# An account is older than the day it is traded on: its history reaches back to the deposit.
+_OLD_DAYS: Final = "365"
 _REPLY_S: Final = 30.0
 _EXIT_S: Final = 30.0
 _CLEAN: Final = (0, 3)  # 3: violations, which are looked at by themselves
@@ -255,7 +257,7 @@ class Terminal:
         for account, balance in book.balances.items():
             self._send(("balance", str(account), repr(float(balance))))
         if self.terms.account not in book.balances:
-            self._send(("deposit", repr(float(self.terms.balance))))
+            self._send(("deposit", repr(float(self.terms.balance)), _OLD_DAYS))
         for symbol in self.terms.symbols:
             before = self._prices.get(symbol.name) or book.quotes.get(symbol.name)
             self._send(("price", symbol.name, *(before or (symbol.bid, symbol.ask))))

@@ -13,11 +13,12 @@ from bridge_server.checks import Finding, run_checks, show_checks
 from bridge_server.journal import Journal
 from bridge_server.settings import Overrides
 from tests.support.builders import row
+from tests.support.ea_account import make_ea_account
 from tests.support.running import Account, make_account
 
 _IDS = [
-    "python", "libzmq", "config", "bind", "keys", "limits", "time", "disk", "journal", "record",
-    "halted",
+    "python", "libzmq", "config", "bind", "keys", "ea", "limits", "time", "disk", "journal",
+    "record", "halted",
 ]  # fmt: skip
 
 
@@ -42,7 +43,9 @@ def test_a_fresh_account_is_ready_and_says_what_is_not_there_yet(account: Accoun
     found = _findings(account)
     assert list(found) == _IDS
     states = {one.id: one.state for one in found.values()}
-    assert {name for name, state in states.items() if state == "skip"} == {"journal", "record"}
+    assert {name for name, state in states.items() if state == "skip"} == {
+        "ea", "journal", "record",
+    }  # fmt: skip
     assert set(states.values()) == {"ok", "skip"}
 
 
@@ -155,3 +158,13 @@ def test_warnings_alone_do_not_fail_the_command(capsys: pytest.CaptureFixture[st
     assert show_checks(rows, as_json=False) == 0
     assert "fix: resume" in capsys.readouterr().out
     assert show_checks(rows, as_json=True) == 0
+
+
+def test_an_ea_account_is_told_with_its_pins_and_without_the_eas_key_fails(tmp_path: Path) -> None:
+    account = make_ea_account(tmp_path)
+    found = _findings(account)["ea"]
+    assert (found.state, "22437@Fake-Demo (demo)" in found.finding) == ("ok", True)
+    path = account.config.parent / "keys" / "server.key"
+    keys = json.loads(path.read_text("ascii"))
+    path.write_text(json.dumps(keys | {"ea_public": ""}), "ascii")
+    assert _findings(account)["ea"].state == "fail"

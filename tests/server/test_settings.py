@@ -94,3 +94,36 @@ def test_live_mode_needs_a_live_backend(tmp_path: Path) -> None:
 @pytest.mark.parametrize("alias", ["", "a b", "a:b", "ä", "x" * 25, "../x"])
 def test_an_account_alias_fits_the_token(tmp_path: Path, alias: str) -> None:
     _refused(tmp_path, _GOOD.replace('"demo"', f'"{alias}"'))
+
+
+_LIVE = _GOOD.replace('mode = "paper"', 'mode = "live"').replace(
+    'backend = "paper"', 'backend = "ea"'
+)
+_TERMINAL = 'terminal = { login = 22437, server = "Broker-Demo", kind = "demo" }\n'
+
+
+def test_a_live_account_is_pinned_and_says_how(tmp_path: Path) -> None:
+    assert "add terminal = { login" in _refused(tmp_path, _LIVE)
+    pinned = _load(tmp_path, _TERMINAL + _LIVE).terminal
+    assert pinned is not None
+    assert (pinned.login, pinned.server, pinned.kind) == (22437, "Broker-Demo", "demo")
+
+
+@pytest.mark.parametrize(
+    "terminal",
+    [
+        'terminal = { login = 0, server = "S", kind = "demo" }',
+        'terminal = { login = 1, server = "", kind = "demo" }',
+        'terminal = { login = 1, server = "S", kind = "paper" }',
+        'terminal = { login = 1, server = "S" }',
+        'terminal = { login = 1, server = "S", kind = "demo", any = true }',
+    ],
+)
+def test_half_a_pin_is_no_pin(tmp_path: Path, terminal: str) -> None:
+    _refused(tmp_path, f"{terminal}\n{_LIVE}")
+
+
+def test_a_rehearsal_needs_no_pin_and_takes_no_script(tmp_path: Path) -> None:
+    text = _GOOD.replace('backend = "paper"', 'backend = "ea"')
+    assert _load(tmp_path, text).terminal is None
+    assert "paper.script" in _refused(tmp_path, 'paper.script = "x.jsonl"\n' + text)

@@ -1,8 +1,10 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks for tests: one that stands still until a test moves it, and one that can be moved."""
 
 from __future__ import annotations
 
-__all__ = ["FakeClock"]
+import time
+
+__all__ = ["FakeClock", "SlidingClock"]
 
 
 class FakeClock:
@@ -32,3 +34,22 @@ class FakeClock:
     def step_wall(self, ms: int) -> None:
         """Set the wall clock forward or back, as an operator or NTP would."""
         self.wall += ms
+
+
+class SlidingClock(FakeClock):
+    """This machine's clocks, plus what a test has added: for worlds with live threads."""
+
+    def __init__(self) -> None:
+        super().__init__(wall=0, mono=0)
+
+    def wall_ms(self) -> int:
+        """Return the wall clock in UTC ms."""
+        return time.time_ns() // 1_000_000 + self.wall
+
+    def mono_ms(self) -> int:
+        """Return the monotonic clock in ms."""
+        return time.monotonic_ns() // 1_000_000 + self.mono
+
+    def mono_ns(self) -> int:
+        """Return the monotonic clock in ns."""
+        return time.monotonic_ns() + self.mono * 1_000_000

@@ -189,7 +189,7 @@ def run(given: dict[str, Any], channel: Channel) -> int:
     server = wiring.build_server(
         settings,
         config.parent,
-        make_backend=lambda settings, base, clock: DoomedPaper(
+        make_backend=lambda settings, base, clock, _hop: DoomedPaper(
             settings.paper, symbols=tuple(settings.allowed_symbols),
             folder=base / settings.state, base=base, clock=clock,
         ),

@@ -22,6 +22,7 @@ import secrets
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -68,6 +69,7 @@ class FakeEa:
         self.inputs = inputs or EaInputs()
         self.faults = Faults()
         self.silent = False
+        self.beat_s = 1.0
         self.died_at = ""
         self.instance = ""
         self._folder = folder
@@ -77,6 +79,7 @@ class FakeEa:
         self._hang_up = threading.Event()
         self._thread: threading.Thread | None = None
         self._seq = 0
+        self._outbox: deque[Frames] = deque()
 
     # --- for a test ------------------------------------------------------------------------------
 
@@ -139,6 +142,15 @@ class FakeEa:
         )
         return sign_event(token, encode_reply(body), key or self.keys.event_key, Purpose.EVENT_EA)
 
+    def next_event(self, body: EventBody) -> Frames:
+        """Return the next event of the stream, signed; its number is used up, nothing is sent."""
+        self._seq += 1
+        return self.sign_event(self._seq, body)
+
+    def post(self, frames: Frames) -> None:
+        """Send the frames of an event as they are, true or forged."""
+        self._outbox.append(frames)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -183,7 +195,7 @@ class FakeEa:
             if self.silent:
                 continue
             if time.monotonic() >= beat_due:
-                beat_due = time.monotonic() + 1.0
+                beat_due = time.monotonic() + self.beat_s
                 self._beat()
             if self._welcomed.is_set():
                 self._tell_events()
@@ -200,6 +212,8 @@ class FakeEa:
             self._link.say("EVENT", None, self.sign_event(self._seq, body))
 
     def _tell_events(self) -> None:
+        while self._outbox:
+            self._link.say("EVENT", None, self._outbox.popleft())
         while self.broker.happened:
             body = self.broker.happened.popleft()
             self._seq += 1

@@ -69,6 +69,13 @@ class Faults:
         assert point in POINTS, point
         self._deaths[point] += 1
 
+    def calm(self) -> None:
+        """Forget everything that was ordered and has not happened yet."""
+        self.delay_s.clear()
+        self.lies.clear()
+        for counter in (self._drops, self._copies, self._deaths):
+            counter.clear()
+
     # --- the EA's side ------------------------------------------------------------------------
 
     def copies_of(self, kind: str) -> int:

@@ -89,6 +89,7 @@ class House:
     """The keys of one EA account, made for this test alone."""
 
     def __init__(self, port: int, mode: Mode = Mode.LIVE) -> None:
+        self.mode = mode
         self.server = new_curve_keys()
         self.ea_curve = new_curve_keys()
         self.endpoint = f"tcp://127.0.0.1:{port}"
@@ -112,7 +113,8 @@ class House:
 
     def ea_keys(self, curve: CurveKeys | None = None) -> EaKeys:
         """Return what the EA's key file holds."""
-        return ea_keys_of(self.bundles.values(), curve or self.ea_curve, self.endpoint)
+        curve = curve or self.ea_curve
+        return ea_keys_of(self.bundles.values(), curve, self.endpoint, self.mode)
 
     def reply_keys(self) -> dict[str, bytes]:
         """Return `reply<ea` by kid, as a connector that holds every bundle has them."""

@@ -36,7 +36,7 @@ class Listener:
         topics: tuple[bytes, ...] = (b"",),
     ) -> None:  # fmt: skip
         bundle = load_bundle(account.bundle(who) / "keys" / "connector.key")
-        self._key = bundle.event_keys()[Purpose.EVENT_SRV]
+        self._keys = bundle.event_keys()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         spec = ClientSocketSpec(
             keys=(curve or bundle).curve(),
@@ -64,7 +64,8 @@ class Listener:
         assert tag == limits.FRAME_TAG
         token = parse_event(raw)
         assert token is not None
-        verified = event_mac_holds(Frames(raw, body), token, self._key)
+        purpose = Purpose.EVENT_EA if token.stream.startswith("ea-") else Purpose.EVENT_SRV
+        verified = event_mac_holds(Frames(raw, body), token, self._keys[purpose], purpose)
         assert verified is not None
         heard = Heard(topic, token, msgspec.json.decode(verified, type=EventBody))
         self.heard.append(heard)

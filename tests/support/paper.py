@@ -62,7 +62,9 @@ def cancel(ticket: int) -> Cancel:
 class World:
     """A backend and what the contract needs around it; other backends override `submission`."""
 
-    def __init__(self, backend: Backend, clock: FakeClock, symbol: str = "EURUSD") -> None:
+    tags_closes = True
+
+    def __init__(self, backend: Backend, clock: FakeClock, symbol: str = "EURUSD"):
         self.backend = backend
         self.clock = clock
         self.symbol = symbol
@@ -86,6 +88,12 @@ class World:
     def do(self, body: Request) -> Any:
         """Execute a body and return whatever outcome it has."""
         return self.backend.execute(self.submission(body))
+
+    def advance(self, ms: int, *, wall: int | None = None) -> None:
+        """Let time pass: so many ms on the monotonic clock, and on the wall clock (default: so)."""
+        self.clock.advance(ms)
+        if wall is not None:
+            self.clock.step_wall(wall - ms)
 
     def next_prices(self, times: int = 1) -> list[Any]:
         """Let the market move on and return the events."""

@@ -185,8 +185,11 @@ class RawClient:
         """Return signed frames; `changes` replace parts of the token before signing."""
         token = self.token(op, **changes)
         raw = body if isinstance(body, bytes) else encode_body(body)
-        purpose = request_purpose(op, self.keys.scope)[0]
+        purpose, purpose_ea = request_purpose(op, self.keys.scope)
         key = self.keys.keys.get(purpose, self.keys.keys[Purpose.QUERY_SRV])
+        if self.bundle.ea and purpose_ea is not None:
+            ea = self.keys.keys.get(purpose_ea)
+            return sign_request(token, raw, RequestKeys(key, purpose, ea, purpose_ea))
         return sign_request(token, raw, RequestKeys(key, purpose))
 
     # --- sending -------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ from tests.support.raw_client import RawClient
 from tests.support.scripted_backend import ScriptedBackend
 
 __all__ = [
-    "Account", "Process", "Running", "free_port", "make_account", "remove_template", "wait_until",
+    "Account", "Process", "Running", "free_port", "make_account", "remove_template", "run_ztb",
+    "wait_until",
 ]  # fmt: skip
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -87,7 +88,8 @@ def free_port() -> int:
     raise AssertionError("no free ports")
 
 
-def _ztb(*words: str) -> None:
+def run_ztb(*words: str) -> None:
+    """Run one `ztb` command, which must succeed."""
     done = subprocess.run(
         [sys.executable, "-m", "bridge_client", *words],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -100,9 +102,9 @@ def _template() -> Path:
     # Made once by the command a user runs; every test gets a copy with keys of its own test run.
     folder = Path(tempfile.mkdtemp(prefix="ztb-e2e-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _ztb("init", "demo", "--symbol", "EURUSD", "--max-volume", "1", "--out", str(folder))
+    run_ztb("init", "demo", "--symbol", "EURUSD", "--max-volume", "1", "--out", str(folder))
     for scope in ("query", "reduce", "trade"):
-        _ztb("keys", "add", scope, "--scope", scope, "--account", str(folder / "demo"))
+        run_ztb("keys", "add", scope, "--scope", scope, "--account", str(folder / "demo"))
     state = folder / "demo" / "server" / "state"
     state.mkdir(mode=0o700)
     Reserve(state / "journal.db").ensure()  # copied faster than made anew
@@ -168,17 +170,18 @@ class Running:
         self, account: Account, backend: Backend | None = None, clock: Clock | None = None
     ) -> None:
         self.account = account
-        settings = load_settings(account.config, Overrides())
-        base = account.config.parent
-        chosen = backend if backend is not None else ScriptedBackend(clock)
-        self.backend = chosen
-        self.server: Server = build_server(
-            settings, base, make_backend=lambda *_: chosen, clock=clock
-        )
+        self.server = self._build(account, backend, clock)
+        self.backend = self.server.context.backend
         self.exit_code: int | None = None
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
         self._clients: list[RawClient] = []
+
+    def _build(self, account: Account, backend: Backend | None, clock: Clock | None) -> Server:
+        settings = load_settings(account.config, Overrides())
+        base = account.config.parent
+        chosen = backend if backend is not None else ScriptedBackend(clock)
+        return build_server(settings, base, make_backend=lambda *_: chosen, clock=clock)
 
     def _run(self) -> None:
         try:

@@ -6,6 +6,11 @@
 #include "clock.hpp"
 
 namespace terminal {
+namespace {
+
+constexpr long DAY_S = 86'400;
+
+}  // namespace
 
 Broker &broker() {
   static Broker one;
@@ -152,13 +157,13 @@ void Broker::switch_account(long number, double amount) {
   balances_.emplace(number, amount);
 }
 
-void Broker::deposit(double amount) {
+void Broker::deposit(double amount, long days_ago) {
   Order row;
   row.ticket = book_.empty() ? 1 : ++next_ticket_;
   row.account = account.number;
   row.type = BALANCE;
   row.profit = amount;
-  row.open_s = row.close_s = now_s();
+  row.open_s = row.close_s = now_s() - days_ago * DAY_S;
   row.comment = "Deposit";
   balance() += amount;
   touch(book_[row.ticket] = row);

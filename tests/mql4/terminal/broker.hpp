@@ -87,7 +87,7 @@ class Broker {
   bool context_busy() const;
   long last_quote_s() const { return last_quote_s_; }
 
-  void deposit(double amount);
+  void deposit(double amount, long days_ago);
   void set_swap(int ticket, double value);
   void restore(const Order &order);
   void restore_late(const Call &call, long n, long due_server_ms);

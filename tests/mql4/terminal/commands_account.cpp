@@ -85,7 +85,7 @@ Json balance(const Words &words) {
 }
 
 Json deposit(const Words &words) {
-  broker().deposit(to_real(words[1]));
+  broker().deposit(to_real(words[1]), words.size() > 2 ? to_integer(words[2]) : 0);
   return {};
 }
 
@@ -175,7 +175,7 @@ const Commands &account_commands() {
       {"terms", {terms, 7, 7, "terms NUMBER SERVER KIND CURRENCY LEVERAGE ZONE_HOURS"}},
       {"account", {account, 4, 5, "account NUMBER SERVER KIND [BALANCE]", true}},
       {"balance", {balance, 3, 3, "balance ACCOUNT AMOUNT"}},
-      {"deposit", {deposit, 2, 2, "deposit AMOUNT"}},
+      {"deposit", {deposit, 2, 3, "deposit AMOUNT [DAYS_AGO=0]"}},
       {"swap", {swap, 3, 3, "swap TICKET VALUE"}},
       {"history_range", {history_range, 2, 2, "history_range all|today|HOURS"}},
       {"restore", {restore, 18, 18, "restore: written by the driver"}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal
@@ -274,3 +275,34 @@ def test_an_open_that_is_refused_is_no_body() -> None:
     verdict = judge(admit(Op.OPEN, open_order(volume="9.00")), conditions())
     assert isinstance(verdict, Refusal)
     assert not isinstance(verdict, Open)
+
+
+@pytest.mark.parametrize("cause", [Cause.EA_STALE, Cause.BROKER_LINK])
+def test_while_the_terminal_is_away_an_entry_is_told_so_and_not_that_the_state_is_lowered(
+    cause: Cause,
+) -> None:
+    causes = Causes()
+    causes.raise_cause(cause, NOW)
+    away = conditions(snapshot(connected=False), causes=causes)
+    refusal = judge(admit(Op.OPEN, open_order()), away)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.limit) == (ReasonCode.BROKER_DOWN, cause)
+    back = conditions(causes=causes)  # it is there again, and the cause lingers
+    refusal = judge(admit(Op.OPEN, open_order()), back)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is ReasonCode.REDUCE_ONLY
+    nothing = conditions(causes=causes, desk=None)
+    nothing = structs.replace(nothing, snapshot=None)
+    refusal = judge(admit(Op.OPEN, open_order()), nothing)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is ReasonCode.BROKER_DOWN
+
+
+def test_another_cause_beside_it_is_what_an_entry_is_told() -> None:
+    causes = Causes()
+    causes.raise_cause(Cause.EA_STALE, NOW)
+    causes.raise_cause(Cause.CLOCK, NOW)
+    away = conditions(snapshot(connected=False), causes=causes)
+    refusal = judge(admit(Op.OPEN, open_order()), away)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is ReasonCode.REDUCE_ONLY

@@ -1,0 +1,217 @@
+"""A strategy's day on the Advisor's real source, where everything fails now and then.
+
+Real connector, real server, real link, the EA's own text under the sanitizers. Its terminal dies at
+named points, its broker refuses, is slow, loses answers, executes late; prices jump. Each order
+must end, and S1 to S7 hold on the simulated broker's own ledger.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bridge_client import Connector, OrderResult
+from bridge_client.evidence import signed_rows
+from bridge_core.protocol.codes import Status
+from bridge_core.protocol.errors import BridgeError
+from bridge_server.core.trading_state import CAUSES, Cause
+from tests.mql4.desk import needs_compiler
+from tests.mql4.judged import paper_lines
+from tests.mql4.terminal import Terminal
+from tests.mql4.terms import BrokerTerms
+from tests.support.ea_account import EaServer, make_ea_account
+from tests.support.oracles import Evidence, Told, broken_promises, journal_evidence
+from tests.support.running import Account, wait_until
+
+pytestmark = needs_compiler
+
+LOGIN: Final = 22437
+SERVER: Final = "Fake-Demo"
+INPUTS: Final[dict[str, str | int | float | bool]] = {
+    "Symbols": "EURUSD", "MaxLots": 1.0, "MaxPositions": 100, "ExpectedAccount": LOGIN,
+    "ExpectedServer": SERVER, "SettleSeconds": 1,
+}  # fmt: skip
+DID: Final = (Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE)
+CALLS: Final = ("OrderSend", "OrderClose", "OrderDelete", "OrderModify")
+FAULTS: Final = (
+    "", "", "", "", "before", "inside", "after", "flush", "send", "refused", "requote", "unknown",
+    "lost", "late", "slow", "busy", "offline", "gap",
+)  # fmt: skip
+
+
+class House:
+    """One account: its server in a thread, its terminal in a process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.account: Account = make_ea_account(folder)
+        self.terms = BrokerTerms(account=LOGIN, server=SERVER, balance=1_000_000)
+        self.terminal = Terminal(folder / "terminal", inputs=INPUTS, terms=self.terms)
+        shutil.copy(self.account.folder / "ea" / "bridge.key", self.terminal.files / "bridge.key")
+
+    def connector(self) -> Path:
+        """The connector's folder, pointed at this server."""
+        folder = self.account.bundle()
+        toml = folder / "connector.toml"
+        lines = [
+            f'server = "tcp://127.0.0.1:{self.account.port}"'
+            if line.startswith("server =")
+            else "max_positions = 1000"
+            if line.startswith("max_positions")
+            else line
+            for line in toml.read_text("utf-8").splitlines()
+        ]
+        toml.write_text("\n".join(lines) + "\n", "utf-8")
+        return folder
+
+
+class Storm:
+    """Sends orders and breaks things, as its seed says."""
+
+    def __init__(self, house: House, server: EaServer, bridge: Connector, seed: int) -> None:
+        self.house = house
+        self.server = server
+        self.bridge = bridge
+        self.random = random.Random(seed)
+        self.story: list[str] = []
+
+    def trouble(self) -> None:
+        """Order one fault, or none."""
+        terminal = self.house.terminal
+        fault = self.random.choice(FAULTS)
+        call = self.random.choice(CALLS)
+        match fault:
+            case "before" | "inside" | "after":
+                terminal.command("die", call, fault)
+            case "flush":
+                terminal.command("die", "FileFlush", self.random.randint(1, 4))
+            case "send":
+                terminal.command("die", "zmq_send", "before", self.random.randint(1, 12))
+            case "refused" | "requote":
+                terminal.command("fail", call, "134" if fault == "refused" else "138")
+            case "unknown":
+                terminal.command("fail", call, self.random.choice(["128", "1", "2", "6"]))
+            case "lost":
+                terminal.command("fail", call, self.random.choice(["128x", "1x", "2x"]))
+            case "late":
+                terminal.command("fail", call, "128@300")
+            case "slow":
+                terminal.command("slow", call, 300)
+            case "busy":
+                terminal.command("busy", 50)
+            case "offline":
+                terminal.command("flag", "connected", 0)
+            case "gap":
+                pip = self.random.randint(-20, 20)
+                bid = 1.085 + pip / 10_000
+                terminal.command("price", "EURUSD", f"{bid:.5f}", f"{bid + 0.00012:.5f}")
+        self.story.append(f"{fault} {call}" if fault else "-")
+
+    def order(self) -> None:
+        """Send one order of a kind that may succeed."""
+        self.story.append(str(self._some_order()))
+
+    def _some_order(self) -> OrderResult:
+        held = [p.ticket for p in self.bridge.get_positions()]
+        rest = [o.ticket for o in self.bridge.get_pending_orders()]
+        kind = self.random.choice(["open", "pending", "close", "part", "modify", "cancel", "flat"])
+        if kind == "close" and held:
+            return self.bridge.close_position(self.random.choice(held), wait=1.0)
+        if kind == "part" and held:
+            return self.bridge.close_position(self.random.choice(held), volume="0.01", wait=1.0)
+        if kind == "modify" and held:
+            sl = f"1.0{self.random.randint(600, 700)}"
+            return self.bridge.modify_position(self.random.choice(held), sl=sl, wait=1.0)
+        if kind == "cancel" and rest:
+            return self.bridge.cancel_order(self.random.choice(rest), wait=1.0)
+        if kind == "flat" and len(held) + len(rest) > 5:
+            return self.bridge.flatten("storm", wait=1.0)
+        if kind == "pending":
+            return self.bridge.buy_limit("EURUSD", "0.01", price="1.07000", wait=1.0)
+        return self.bridge.buy("EURUSD", "0.03", sl="1.05000", wait=1.0)
+
+    def mend(self) -> None:
+        """Bring a dead terminal back; wait until the server hears it."""
+        terminal = self.house.terminal
+        if not terminal.running:
+            terminal.wait_dead()
+            assert terminal.start() == 0
+        terminal.command("flag", "connected", 1)
+        wait_until(self._well, 30)
+        if self.random.random() < 0.5:  # else the next order meets one that is still open
+            wait_until(lambda: not self.bridge.unfinished(), 60)
+
+    def _well(self) -> bool:
+        return self.house.terminal.running and self.server.ea.link.alive()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def _brew(house: House, monkeypatch: pytest.MonkeyPatch, *, seed: int, orders: int) -> None:
+    for cause in (Cause.EA_STALE, Cause.BROKER_LINK):  # else most of the day is REDUCE_ONLY
+        monkeypatch.setitem(CAUSES, cause, CAUSES[cause]._replace(linger_ms=100))
+    with house.terminal as terminal:
+        assert terminal.start() == 0
+        with EaServer(house.account) as server:
+            server.ready()
+            folder = house.connector()
+            with Connector.from_config(folder, client="atlas") as bridge:
+                bridge.connect()
+                storm = Storm(house, server, bridge, seed)
+                try:
+                    _play(storm, orders)
+                except (AssertionError, BridgeError) as error:
+                    error.add_note("\n".join(storm.story))
+                    raise
+    _judge(house, folder / "state" / "atlas.db", orders)
+
+
+def _play(storm: Storm, orders: int) -> None:
+    for _ in range(orders):
+        storm.trouble()
+        storm.order()
+        storm.mend()
+    if storm.house.terminal.running:
+        storm.house.terminal.restart()  # no death that no order reached is left
+    storm.mend()
+    wait_until(lambda: not storm.bridge.unfinished(), 120)
+    assert storm.bridge.health().alarms == ()
+
+
+def _judge(house: House, journal: Path, orders: int) -> None:
+    rows = signed_rows(journal)
+    signed = {row.rid: row.order for row in rows}
+    acct = house.account.folder.name
+    kept, log, hashes = journal_evidence(house.account.state / "journal.db")
+    evidence = Evidence(
+        acct=acct,
+        signed=signed,
+        lines=paper_lines(house.terminal.ledger(), signed, acct, house.terms),
+        told=[Told(row.rid, row.view) for row in rows],
+        rows=kept,
+        log=log,
+        hashes=hashes,
+    )
+    assert broken_promises(evidence) == []
+    assert all(row.view.final and row.view.attested for row in rows)
+    assert sum(row.view.status in DID for row in rows) > orders / 5
+
+
+def test_every_order_ends_and_the_promises_hold(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _brew(house, monkeypatch, seed=1, orders=20)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_every_order_ends_and_the_promises_hold_all_day(
+    house: House, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    _brew(house, monkeypatch, seed=seed, orders=100)
