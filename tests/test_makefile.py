@@ -74,7 +74,7 @@ def test_a_missing_python_or_venv_is_one_sentence_with_the_command_that_mends_it
 
 def test_every_promised_target_is_there() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("help", "demo", "test", "test-long", "check", "bench", "soak"):
+    for target in ("help", "demo", "test", "test-long", "check", "bench", "soak", "ea-check"):
         assert f"\n{target}:" in text
     assert "pypi" not in text.lower()
 

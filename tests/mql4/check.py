@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.mql4.diagnostics import Message, compile_unit
+from tests.mql4.libraries import import_findings
 from tests.mql4.toolchain import MISSING, compiler
 from tests.mql4.translator.findings import RULES
 from tests.mql4.translator.translate import translate
@@ -46,7 +47,7 @@ def check(path: Path, given: Sequence[Path], *, lint_only: bool) -> list[Message
     if made.findings or lint_only:
         return [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
     with tempfile.TemporaryDirectory() as folder:
-        return compile_unit(made.unit(), Path(folder))
+        return compile_unit(made.unit(), Path(folder)) + import_findings(made.unit())
 
 
 def show(message: Message) -> str:

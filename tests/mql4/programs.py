@@ -5,9 +5,10 @@ A file holds programs one after the other:
     //// comma_operator | error | L401
     int OnInit() { int a = (1, 2); return(a); }
 
-The heading gives the name, the verdict (`error`, `warning`, `clean`; or `run` with what the
-program prints in `//> ` lines) and, for error and warning, what must be said of it: a lint code,
-the name of a warning of g++, or `error` for an error of g++. `#property strict` stands in the
+The heading gives the name, the compiler's verdict (`error`, `warning`, `clean`; `subset` if the
+compiler takes it and the project does not; `run` with what the program prints in `//> ` lines) and,
+unless it is clean, what must be said of it: a lint code, the name of a warning of g++, or `error`
+for an error of g++. `#property strict` stands in the
 heading's line, so that the heading is line 1; with `| raw` behind the expectation it does not.
 """
 
@@ -52,7 +53,7 @@ def load(folder: Path) -> list[Program]:
 
 def _program(heading: str, body: str, path: Path) -> Program:
     name, verdict, expectation, raw = (part.strip() for part in (heading + "|||").split("|", 4)[:4])
-    if verdict not in ("error", "warning", "clean", "run"):
+    if verdict not in ("error", "warning", "clean", "subset", "run"):
         raise ValueError(f"{path}: {name}: no verdict {verdict!r}")
     first = "" if raw == "raw" else "#property strict"
     return Program(name, first + body.rstrip() + "\n", verdict, expectation)

@@ -8,15 +8,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.mql4 import check
 from tests.mql4.diagnostics import Message, read_messages
 from tests.mql4.needs import needs_compiler
 from tests.mql4.toolchain import HARNESS, MISSING
 from tests.mql4.translator.translate import Translation, translate
+from tests.mql4.translator.vocabulary import words
 
 ROOT = HARNESS.parents[1]
 GOOD = "#property strict\nint OnInit() { return(0); }\n"
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
 
 
 def translated(source: str, folder: Path, **files: str) -> Translation:
@@ -130,6 +138,30 @@ def test_every_cut_of_a_program_is_a_finding_or_a_program(tmp_path: Path) -> Non
         path.write_text(source[:end], "utf-8")
         made = translate(path)
         assert bool(made.findings) != bool(made.cpp), source[:end]
+
+
+PIECES = words(
+    """
+    int a class C struct S enum E { } ( ) [ ] ; , = == + / % . :: ~ & * < > ? : 1 0x 1.5 'c'
+    const static input template typename virtual operator public: if else for while do switch
+    case default return break this new delete #define #ifdef #endif #import #include #property
+    D'2020.01.01' C'1,2' NULL __LINE__ void string OnInit
+    """
+)
+ENDS = ('"text"', "\n", '\n#import "a.dll"\n')
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    pieces=st.lists(
+        st.sampled_from([*sorted(PIECES), '"text"', "\n", '\n#import "a.dll"\n']), max_size=40
+    )
+)
+def test_any_row_of_words_is_a_finding_or_a_program(pieces: list[str], scratch: Path) -> None:
+    path = scratch / "main.mq4"
+    path.write_text("#property strict\n" + " ".join(pieces), "utf-8")
+    made = translate(path)
+    assert bool(made.findings) != bool(made.cpp)
 
 
 # --- the compiler's messages ---------------------------------------------------------------------

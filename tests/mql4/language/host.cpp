@@ -49,7 +49,9 @@ void mqldll_language__Fill(MqlBuf out, int *written) {
   *written = static_cast<int>(out.bytes);
 }
 int mqldll_language__Option(int, int *value, int) { return *value; }
-int mqldll_language__Option_2(int, MqlBuf value, int) { return 100 + static_cast<int>(last(value)); }
+int mqldll_language__Option_2(int, MqlBuf value, int) {
+  return 100 + static_cast<int>(last(value));
+}
 long mqldll_language__Move(void *point) {
   int *xy = static_cast<int *>(point);
   xy[0]++;

@@ -1,4 +1,4 @@
-// array.hpp - MqlArray: every MQL4 array, fixed or dynamic, checked at the .mq4 line that indexes it.
+// array.hpp - MqlArray: every MQL4 array, fixed or dynamic, checked at the line that indexes it.
 #pragma once
 #include <cstring>
 #include <initializer_list>
@@ -24,10 +24,16 @@ struct MqlIdx {
   long v;
   const char *file;
   int line;
-  template <class T, class = std::enable_if_t<std::is_integral<T>::value || std::is_enum<T>::value>>
+  template <class T, class = std::enable_if_t<mql_is_integer<T>>>
   MqlIdx(T index, const char *at_file = __builtin_FILE(), int at_line = __builtin_LINE())
       : v(static_cast<long>(index)), file(at_file), line(at_line) {}
 };
+
+// Whether a type is a class of the program with a destructor of its own.
+template <class T, class = void>
+struct MqlHasDestructor : std::false_type {};
+template <class T>
+struct MqlHasDestructor<T, std::void_t<typename T::mql_has_destructor>> : std::true_type {};
 
 template <class T>
 struct MqlArray {
@@ -85,6 +91,8 @@ void MqlArray<T>::grow(long length) {
     n = length;
     return;
   }
+  if (MqlHasDestructor<T>::value && n > 0)
+    mql_violation("an array of objects with destructors grows: the harness would end them twice");
   const size_t room = static_cast<size_t>(length ? length : 1);
   std::unique_ptr<T[]> fresh(new T[room]);
   if constexpr (std::is_trivially_copyable<T>::value && std::is_trivially_destructible<T>::value)

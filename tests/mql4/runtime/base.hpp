@@ -17,6 +17,11 @@ static_assert(std::is_signed<char>::value, "char is signed in MQL4");
 constexpr color clrNONE = -1;
 constexpr color CLR_NONE = -1;
 
+template <class T>
+constexpr bool mql_is_number = std::is_arithmetic<T>::value || std::is_enum<T>::value;
+template <class T>
+constexpr bool mql_is_integer = std::is_integral<T>::value || std::is_enum<T>::value;
+
 // A critical error: MT4 stops the program at once and OnDeinit is not called
 // (docs.mql4.com/runtime/errors). The terminal catches this round every handler.
 struct MqlCritical {
@@ -28,7 +33,7 @@ struct MqlCritical {
 struct string;
 struct datetime;
 
-// terminal: a finding of the harness. It is reported, the run counts as failed, the program goes on.
+// terminal: a finding of the harness: reported, the run counts as failed, the program goes on.
 void mql_violation(const std::string &what);
 // terminal: called right before a DLL function; throws MqlCritical where DLLs are not allowed.
 void mql_dll_call(const char *library, const char *function);
@@ -42,7 +47,7 @@ void mql_comment(const string &text);
 // NULL: the null string, or zero of any number or enumeration (never a pointer).
 #undef NULL
 struct MqlNull {
-  template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value || std::is_enum<T>::value>>
+  template <class T, class = std::enable_if_t<mql_is_number<T>>>
   constexpr operator T() const {
     return T(0);
   }

@@ -108,7 +108,8 @@ class Formatter {
   }
 
   void integer(const Spec &spec, const std::string &name, const MqlArg &value) {
-    if (value.kind == MqlArg::REAL || value.kind == MqlArg::TEXT) blame(name + " is given no integer");
+    if (value.kind == MqlArg::REAL || value.kind == MqlArg::TEXT)
+      blame(name + " is given no integer");
     if (spec.kind == 'c') {
       out += string(std::u16string(1, static_cast<char16_t>(value.i))).u8();
       return;

@@ -1,4 +1,4 @@
-// format.hpp - numbers to text: casts to string, Print, StringFormat (docs.mql4.com/common/printformat).
+// format.hpp - numbers to text: casts, Print, StringFormat (docs.mql4.com/common/printformat).
 //
 // The terminal checks no format at all and prints rubbish; here a wrong one is a violation: %s of a
 // number, %d of a double or of 64 bits, an argument too few or too many.
@@ -16,7 +16,7 @@ struct MqlArg {
   double d = 0;
   string s;
 
-  template <class X, std::enable_if_t<std::is_integral<X>::value || std::is_enum<X>::value, int> = 0>
+  template <class X, std::enable_if_t<mql_is_integer<X>, int> = 0>
   MqlArg(X x)
       : kind(std::is_same<X, bool>::value      ? BOOL
              : std::is_unsigned<X>::value      ? UINT

@@ -1,4 +1,4 @@
-// moment.hpp - datetime: seconds since 1970, 64 bits, a type of its own only to Print and overloads.
+// moment.hpp - datetime: seconds since 1970, 64 bits; a type of its own to Print and overloads.
 #pragma once
 #include "base.hpp"
 

@@ -13,7 +13,7 @@ struct string {
   explicit string(const char *utf8) : string(std::string(utf8)) {}
   // An implicit conversion from a number is only a warning of the real compiler (181); here the
   // program has to say (string)x. Written as the cast writes: 16 significant digits, true/false.
-  template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value || std::is_enum<T>::value>>
+  template <class T, class = std::enable_if_t<mql_is_number<T>>>
   explicit string(T number);
   explicit string(const datetime &time);
 
@@ -30,9 +30,9 @@ string _S(const char *ascii);
 
 string operator+(const string &a, const string &b);
 // string + number is warning 181 of the real compiler and a classic error; refused here.
-template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value || std::is_enum<T>::value>>
+template <class T, class = std::enable_if_t<mql_is_number<T>>>
 string operator+(const string &, T) = delete;
-template <class T, class = std::enable_if_t<std::is_arithmetic<T>::value || std::is_enum<T>::value>>
+template <class T, class = std::enable_if_t<mql_is_number<T>>>
 string operator+(T, const string &) = delete;
 bool operator==(const string &a, const string &b);
 bool operator<(const string &a, const string &b);

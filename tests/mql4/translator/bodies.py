@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.mql4.translator.declarations import DeclarationWriter
+from tests.mql4.translator.tokens import Token
 from tests.mql4.translator.tree import (
     Block,
     DoWhile,
@@ -55,11 +56,21 @@ class BodyWriter:
         self.declarations.params(function, defaults=False)
         if function.initialisers:
             put(":")
-            self.expressions.put(function.initialisers)
+            self.expressions.put(self.initialisers(function))
         put("{ " + self.declarations.unwrapping(function), function.body.where)
         for statement in function.body.body:
             self.statement(statement)
         put("}", function.body.end)
+
+    def initialisers(self, function: Function) -> list[Token]:
+        """What stands before a constructor's body, where wrapped parameters are still wrapped."""
+        names = {
+            param.name for param in function.params if self.declarations.wrapped(function, param)
+        }
+        return [
+            token._replace(text=f"{token.text}__lv.r") if token.word(*names) and names else token
+            for token in function.initialisers
+        ]
 
     def statement(self, statement: Statement) -> None:
         """One statement."""

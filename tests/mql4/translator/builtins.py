@@ -56,7 +56,7 @@ class Builtins(NamedTuple):
             outs = {at for at, param in enumerate(match["params"].split(",")) if _is_out(param)}
             functions[name] = functions.get(name, frozenset(outs)) & frozenset(outs)
         types = {one or other for one, other in TYPE.findall(text)}
-        types = {name for name in types if not name.startswith("Mql") or name in STRUCTURES}
+        types = {name for name in types if not name.startswith(("Mql", "Lv")) or name in STRUCTURES}
         values = " ".join(match["values"] for match in ENUM.finditer(text))
         constants = frozenset([*WORD.findall(values), *CONSTANT.findall(text)])
         return cls(frozenset(functions), frozenset(types), constants, functions)

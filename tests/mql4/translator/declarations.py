@@ -116,7 +116,10 @@ class DeclarationWriter:
     @staticmethod
     def wrapped(function: Function, param: Param) -> bool:
         """Whether a parameter is `const T &`, which takes variables only."""
-        copying = function.name in (function.owner, "operator=") or function.type is None
+        # C++ has to know these as the copies they are.
+        copying = function.name == "operator=" or (
+            function.type is None and param.type.word == function.name
+        )
         return (
             param.type.ref
             and param.type.const
@@ -195,12 +198,26 @@ class DeclarationWriter:
             elif isinstance(member, Function):
                 put(member.template)
                 self.head(member, record.name, inside=True)
-                self.params(_owned(member, record.name), defaults=True)
+                self.params(member, defaults=True)
                 put(";")
         self.zeroing(record)
+        self.moving(record)
         if record.name in self.heavy and record.base not in self.heavy:
             put("MqlNoCopy mql_no_copy;", record.end)
         put("};", record.end)
+
+    def moving(self, record: Record) -> None:
+        """A destructor takes away what an array needs to grow, and is a reason not to."""
+        own = {member.name for member in record.members if isinstance(member, Function)}
+        if f"~{record.name}" not in own:
+            return
+        self.writer.put("public: typedef int mql_has_destructor;", record.end)
+        if record.name not in self.heavy:
+            return
+        name = record.name
+        default = "" if name in own else f"{name}() = default; "
+        moves = f"{name}({name} &&) = default; {name} &operator=({name} &&) = default;"
+        self.writer.put(f"public: {default}{moves}", record.end)
 
     def members(self, declared: Variables) -> None:
         """Member variables."""
@@ -222,11 +239,3 @@ class DeclarationWriter:
             if isinstance(member, Variables) and not member.storage & {"static", "const"}:
                 parts += [f"::mql_zero({name.name});" for name in member.names]
         self.writer.put("public: void mql_zero() {" + " ".join(parts) + "}", record.end)
-
-
-def _owned(function: Function, owner: str) -> Function:
-    """A method as a definition outside of its class would name it."""
-    return Function(
-        function.storage, function.type, function.name, function.params, function.body,
-        function.where, owner, function.const, function.initialisers, function.template,
-    )  # fmt: skip

@@ -58,12 +58,14 @@ RULES: Final[dict[str, str]] = {
     "L407": "switch works on integers [197, 260]",
     "L408": "division by zero [198]",
     "L409": "% works on integers [150]",
-    "L410": "a function that is neither declared nor among the harness's built-ins [168]",
+    "L410": "no function of this name is declared, nor built in [168]",
     "L411": "return without a value in a function with a result, or the reverse [121]",
     "L412": "a local name hides a predefined variable [64]",
     "L413": "strings know + and comparisons only [150]",
     "L414": "an operator or a `;` is missing [152]",
     "L415": "braces hold values only where a variable is declared [149]",
+    "L416": "MQL4 has it, but the harness does not: add it to tests/mql4/builtins, with its page",
+    "L417": "a global value reads an input: it would keep the first one; read it in OnInit",
 }
 
 

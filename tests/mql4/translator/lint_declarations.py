@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.mql4.translator.builtins import Builtins
 from tests.mql4.translator.findings import Findings
+from tests.mql4.translator.reference import FUNCTIONS
 from tests.mql4.translator.shapes import Shapes
 from tests.mql4.translator.tokens import Kind, Token, Where
 from tests.mql4.translator.tree import Declarator, Function, Param, Record, Return, Variables
@@ -56,6 +57,20 @@ class DeclarationLint:
             self.record(record)
         for declared in self.shapes.variables:
             self.variables(declared)
+            self.value_of_an_input(declared)
+
+    def value_of_an_input(self, declared: Variables) -> None:
+        """A global is set once for the whole run, inputs may change at each OnInit."""
+        inputs = {
+            name.name
+            for item in self.shapes.variables
+            if item.storage & {"input", "sinput", "extern"}
+            for name in item.names
+        }
+        for name in declared.names:
+            for token in (*(name.value or ()), *(name.arguments or ())):
+                if token.word() and token.text in inputs:
+                    self.findings.add("L417", token.where, token.text)
 
     def function(self, function: Function) -> None:
         """Parameters and results."""
@@ -73,7 +88,7 @@ class DeclarationLint:
 
     def free(self, function: Function) -> None:
         """Functions of the global scope: built-in names and handlers."""
-        if function.name in self.builtins.functions:
+        if function.name in self.builtins.functions | FUNCTIONS:
             self.findings.add("L321", function.where, function.name)
         form = HANDLERS.get(function.name)
         if form is None or function.type is None:

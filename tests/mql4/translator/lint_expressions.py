@@ -10,40 +10,17 @@ from tests.mql4.translator.builtins import Builtins
 from tests.mql4.translator.cursor import split
 from tests.mql4.translator.expressions import is_zero
 from tests.mql4.translator.findings import Findings
+from tests.mql4.translator.reference import FUNCTIONS
 from tests.mql4.translator.shapes import Shapes
 from tests.mql4.translator.tokens import CLOSERS, OPENERS, Kind, Token
 from tests.mql4.translator.tree import Function, Param, Variables
-from tests.mql4.translator.vocabulary import BASE_TYPES
+from tests.mql4.translator.vocabulary import BASE_TYPES, words
 
 __all__ = ["ExpressionLint", "Names", "Symbol"]
 
 ASSIGNMENTS: Final = ("=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=")
-OPERATORS_OF_NUMBERS: Final = ("*", "/", "%", "-", "&", "|", "^", "<<", ">>")
 LITERALS: Final = (Kind.NUMBER, Kind.TEXT, Kind.CHAR, Kind.DATE, Kind.COLOR)
-BINARY: Final = frozenset(
-    [
-        "+",
-        "-",
-        "*",
-        "/",
-        "%",
-        "&",
-        "|",
-        "^",
-        "<<",
-        ">>",
-        "&&",
-        "||",
-        "==",
-        "!=",
-        "<",
-        ">",
-        "<=",
-        ">=",
-        "?",
-        ":",
-    ]
-)
+BINARY: Final = words("+ - * / % & | ^ << >> && || == != < > <= >= ? :")
 NOT_A_CALL: Final = frozenset(
     ["return", "sizeof", "if", "while", "for", "switch", "case", "operator"]
 )
@@ -147,6 +124,8 @@ class ExpressionLint:
             if token.op("[") and (previous is None or self.no_operand(previous)):
                 self.findings.add("L301", token.where, "a lambda")
             self.beside(previous, token, following)
+            if token.op("%", "%=") and (self.real(tokens, at - 1) or self.real(tokens, at + 1)):
+                self.findings.add("L409", token.where)
             if token.word():
                 self.name(tokens, at)
 
@@ -166,10 +145,8 @@ class ExpressionLint:
         """Rules about neighbours."""
         if previous is not None and previous.op("/", "%", "/=", "%=") and is_zero(token):
             self.findings.add("L408", token.where)
-        if token.op("%", "%=") and (self.real(previous) or self.real(following)):
-            self.findings.add("L409", token.where)
         around = {side.kind for side in (previous, following) if side is not None}
-        if token.op(*OPERATORS_OF_NUMBERS) and Kind.TEXT in around:
+        if token.op("*", "/", "%", "-", "<<", ">>") and Kind.TEXT in around:
             self.findings.add("L413", token.where)
         if previous is None or not self.operand(previous) or token.kind is Kind.OP:
             return
@@ -182,13 +159,20 @@ class ExpressionLint:
         keywords = ("return", "case", "new", "delete", "sizeof", "throw", "goto", "const")
         return token.kind in LITERALS or (token.word() and not token.word(*keywords))
 
-    def real(self, token: Token | None) -> bool:
-        """Whether this is a literal or variable that is no integer."""
-        if token is None:
+    def real(self, tokens: Sequence[Token], at: int) -> bool:
+        """Whether a literal or plain variable that is no integer stands there."""
+        if not 0 <= at < len(tokens):
             return False
+        token = tokens[at]
         if token.kind is Kind.NUMBER:
             return token.text[:2].lower() != "0x" and not token.text.isdigit()
-        symbol = self.names.find(token.text) if token.word() else None
+        before = tokens[at - 1] if at else None
+        behind = tokens[at + 1] if at + 1 < len(tokens) else None
+        if before is not None and before.op(".", "::"):
+            return False
+        if not token.word() or (behind is not None and behind.op(".", "(", "[", "::")):
+            return False
+        symbol = self.names.find(token.text)
         return symbol is not None and symbol.type in REALS and not symbol.dims
 
     def name(self, tokens: Sequence[Token], at: int) -> None:
@@ -232,7 +216,8 @@ class ExpressionLint:
             return
         if name.text not in self.names.callable:
             if self.names.find(name.text) is None:
-                self.findings.add("L410", name.where, name.text)
+                code = "L416" if name.text in FUNCTIONS else "L410"
+                self.findings.add(code, name.where, name.text)
             return
         arguments = split(tokens[at + 2 : _behind_group(tokens, at + 1) - 1])
         forms = self.names.functions.get(name.text, [])

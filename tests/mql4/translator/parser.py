@@ -125,9 +125,7 @@ class Parser(StatementParser):
     def operator_name(self) -> str:
         """`operator` with its sign."""
         self.take()
-        sign = self.take().text
-        while not self.peek().op("("):
-            sign += self.take().text
+        sign = "".join(token.text for token in self.upto("("))
         return "operator" + sign
 
     def params_ahead(self) -> bool:

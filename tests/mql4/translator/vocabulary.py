@@ -7,31 +7,32 @@ from typing import Final
 __all__ = [
     "ACCESS", "BASE_TYPES", "FOREIGN", "HANDLERS", "MUST_USE", "NOT_A_TYPE", "PREDEFINED_VARIABLES",
     "RESERVED", "STORAGE",
+    "words",
 ]  # fmt: skip
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
     """The words of a text."""
     return frozenset(text.split())
 
 
-BASE_TYPES: Final = _words(
+BASE_TYPES: Final = words(
     """
     void bool char uchar short ushort int uint long ulong float double string datetime color
     """
 )
-STORAGE: Final = _words(
+STORAGE: Final = words(
     """
     static const input sinput extern virtual
     """
 )
-ACCESS: Final = _words(
+ACCESS: Final = words(
     """
     public private protected
     """
 )
 # Refused by a real compiler (build 1162), or unknown to C++ or MQL4 the other way round.
-FOREIGN: Final = _words(
+FOREIGN: Final = words(
     """
     auto nullptr constexpr decltype namespace using typedef union goto try
     catch throw inline friend mutable explicit noexcept static_cast dynamic_cast
@@ -43,7 +44,7 @@ FOREIGN: Final = _words(
     """
 )
 # Words that cannot name anything.
-RESERVED: Final = _words(
+RESERVED: Final = words(
     """
     bool break case char class color const continue datetime default delete do double else
     enum export extern false float for if import input int long new operator private protected
@@ -52,21 +53,21 @@ RESERVED: Final = _words(
     """
 )
 # A word that may stand before another word without being a type.
-NOT_A_TYPE: Final = _words(
+NOT_A_TYPE: Final = words(
     """
     return else case delete new throw goto do default if while for switch break continue
     sizeof operator template struct class enum public private protected
     """
 )
 # Variables that every program has (docs.mql4.com/predefined).
-PREDEFINED_VARIABLES: Final = _words(
+PREDEFINED_VARIABLES: Final = words(
     """
     Ask Bid Bars Close Digits High Low Open Point Time Volume _Digits _Point _LastError
     _Period _RandomSeed _StopFlag _Symbol _UninitReason
     """
 )
 # The results that tell whether anything happened at all.
-MUST_USE: Final = _words(
+MUST_USE: Final = words(
     """
     OrderSend OrderClose OrderCloseBy OrderDelete OrderModify OrderSelect
     """
