@@ -214,7 +214,8 @@ def test_a_fence_is_answered_with_a_word(tmp_path: Path) -> None:
         rid = secrets.token_hex(16)
         body = Fence(rid=rid, inc=NO_INCARNATION, iat=1_795_000_000_000, symbol="EURUSD")
         young = hop.ask("FORWARD", frames=hop.keys.sign(Op.FENCE, body))
-        assert (young["rid"], young["status"]) == (rid, "UNKNOWN")  # it may have lost its journal
+        assert young["rid"] == rid
+        assert young["status"] in {"UNKNOWN", "DENIED"}  # no false word before it is sure
         grow_old(terminal)
 
         def fenced() -> bool:
