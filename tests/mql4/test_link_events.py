@@ -247,14 +247,14 @@ def test_events_that_nobody_could_hear_leave_a_gap(tmp_path: Path) -> None:
 
 
 def test_what_was_there_at_the_start_is_no_event(tmp_path: Path) -> None:
-    with attached(tmp_path, up=False) as (terminal, hop):
-        terminal.start()
+    with attached(tmp_path) as (terminal, hop):
         ticket = hand(terminal, "EURUSD", "BUY", "0.10")
         other = hand(terminal, "EURUSD", "BUY", "0.10")
         terminal.command("manual_close", other)
         terminal.command("reinit", 3)
-        while hop.welcome().body["instance"] == hop.instances[0]:
-            pass
+        hop.expect("BYE")
+        hop.welcome()
+        hop.events.clear()
         hop.expect("BEAT")
         hop.expect("BEAT")
         assert hop.events == []
