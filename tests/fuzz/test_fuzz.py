@@ -21,7 +21,10 @@ from tests.fuzz.planted import PLANTED
 from tests.fuzz.target import CORPUS, Target, corpus_of, held
 
 ROOT = Path(__file__).resolve().parents[2]
-WIRE = ("request", "authentic", "body", "reply", "reply_body", "event", "event_body", "record")
+WIRE = (
+    "request", "authentic", "body", "reply", "reply_body", "event", "event_body", "record",
+    "hop_message", "hop_rows", "hop_word",
+)  # fmt: skip
 FILES = ("keys", "ea_keys", "settings", "env", "halted", "prices")  # these open files: fewer runs
 # There are wheels for one platform; on it, its absence is a skip that ZTB_REQUIRE minds.
 _WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
