@@ -185,5 +185,8 @@ class House:
         rows, log, hashes = journal_evidence(self.folder / "server/state/journal.db")
         return Evidence(
             acct=ACCT, signed=signed, told=told, rows=rows, log=log, hashes=hashes,
-            lines=paper_lines(self.terminal.ledger(), signed, ACCT, self.terminal.terms),
+            lines=paper_lines(
+                self.terminal.ledger(), signed, ACCT, self.terminal.terms,
+                {one.rid: one.view.status for one in told},
+            ),
         )  # fmt: skip

@@ -28,6 +28,7 @@ __all__ = ["paper_lines"]
 
 Fields = dict[str, str | int]
 _MARKET: Final = ("BUY", "SELL")
+_DID: Final = ("FILLED", "PARTIAL", "WORKING", "DONE")
 
 
 class _Owner(NamedTuple):
@@ -41,6 +42,7 @@ def paper_lines(
     signed: Mapping[str, SignedOrder],
     acct: str,
     terms: BrokerTerms | None = None,
+    claims: Mapping[str, str] | None = None,
 ) -> list[LedgerLine]:
     """Return the start, begin and end lines of a broker.jsonl as `judge` and the oracles want them.
 
@@ -49,8 +51,14 @@ def paper_lines(
         signed: rid -> the request as its signer signed it.
         acct: the account's alias.
         terms: the broker's terms, which say a point's size and where execution is at market.
+        claims: rid -> the status that was told of it. Where several requests ask for the same, a
+            submission goes to one that claims it: a false claim then lacks its submission.
     """
     reader = _Reader(signed, acct, terms if terms is not None else BrokerTerms())
+    reader.claims = claims or {}
+    reader.outcomes = {
+        line["n"]: line["result"]["outcome"] for line in lines if line["phase"] == "end"
+    }
     return [each for line in lines for each in reader.take(line)]
 
 
@@ -64,6 +72,8 @@ class _Reader:
         self._used: set[str] = set()
         self._open: dict[int, tuple[Line, _Owner | None]] = {}
         self._late: set[int] = set()
+        self.claims: Mapping[str, str] = {}
+        self.outcomes: Mapping[int, str] = {}
 
     def take(self, line: Line) -> Iterable[LedgerLine]:
         match line["phase"]:
@@ -153,12 +163,19 @@ class _Reader:
             return fields.get("volume", "0") == "0"
         return all(fields.get(name) == getattr(owner.order.body, name) for name in fields)
 
-    def _fit(self, line: Line, owner: _Owner) -> tuple[bool, bool, int]:
+    def _claims(self, line: Line, owner: _Owner) -> bool:
+        claim = self.claims.get(owner.rid, "")
+        if self.outcomes.get(line["n"]) == "EXECUTED":
+            return claim in _DID
+        return claim == "REJECTED"
+
+    def _fit(self, line: Line, owner: _Owner) -> tuple[bool, bool, bool, int]:
         order = owner.order
         window = limits.FLATTEN_WINDOW_MS if owner.child else 0
         in_time = line["wall_ms"] < order.iat + order.ttl + window
         # A request that names the ticket before a FLATTEN that merely covers it; oldest first.
-        return self._is_exact(line, owner), in_time and not owner.child, -order.iat
+        exact = self._is_exact(line, owner)
+        return exact, in_time and not owner.child, self._claims(line, owner), -order.iat
 
     def _is_protective(self, line: Line) -> bool:
         entry = self._opened_by.get(line["fields"].get("ticket", 0))

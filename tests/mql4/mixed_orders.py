@@ -119,8 +119,9 @@ class Storm:
             return bridge.close_position(dice.choice(held), "0.01", wait=_WAIT_S)
         if kind == "modify" and held:
             one = dice.choice(held)
-            far = Decimal("0.98") if one.type == "BUY" else Decimal("1.02")
-            price = bridge.get_symbol(one.symbol).price(one.open_price * float(far), "down")
+            # Each time another level: what is so already needs no broker.
+            away = dice.uniform(0.015, 0.03) * (-1 if one.type == "BUY" else 1)
+            price = bridge.get_symbol(one.symbol).price(one.open_price * (1 + away), "down")
             return bridge.modify_position(one, sl=price, wait=_WAIT_S)
         if kind == "cancel" and rest:
             return bridge.cancel_order(dice.choice(rest), wait=_WAIT_S)

@@ -11,8 +11,8 @@ import pytest
 
 from bridge_core.protocol.codes import Status
 from tests.mql4.house import House
-from tests.mql4.needs import needs_compiler
 from tests.mql4.mixed_orders import Storm
+from tests.mql4.needs import needs_compiler
 from tests.support.oracles import broken_promises
 
 _SHORT: Final = 60
