@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -103,7 +104,7 @@ class Terminal:
         assert self._process is None, "the terminal runs already"
         self._may_die = False
         self._replies = queue.Queue()
-        program = build(self._source, sanitize=self._sanitize)
+        program = _program(self._source, sanitize=self._sanitize)
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [program],
@@ -355,6 +356,12 @@ class Terminal:
             if self._reader is not None:
                 self._reader.join(seconds)
         return code
+
+
+@cache
+def _program(source: str, *, sanitize: bool) -> Path:
+    # Whoever kills a terminal a hundred times translates its program once.
+    return build(source, sanitize=sanitize)
 
 
 _SANITIZERS: Final = {
