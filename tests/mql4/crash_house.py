@@ -15,7 +15,6 @@ from typing import Any, Final, Self
 
 from bridge_core.host.sqlite import Reserve
 from tests.crash.stage import Plan
-from tests.mql4.build import build
 from tests.mql4.house import House
 from tests.mql4.terms import BrokerTerms
 from tests.support.faulty_disk import FaultyDisk, library
@@ -43,13 +42,19 @@ class CrashStage:
             preload = library(self.folder)
         except LookupError as error:
             self.no_faults = str(error)
-        build("Experts/BridgeEA.mq4")
+        self.zygote = Zygote(preload)
+        self._undo.callback(self.zygote.close)
+        try:
+            self._make()
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self) -> None:
         self.template = House(self.folder)
         state = self.template.folder / "server/state"
         state.mkdir(mode=0o700)
         Reserve(state / "journal.db").ensure()  # only ever removed, never written to: one for all
-        self.zygote = Zygote(preload)
-        self._undo.callback(self.zygote.close)
 
     def open(self, *, faults: bool = False, call_ms: int = 0) -> CrashHouse:
         """Return a house of its own; enter it to start it, leave it to end and judge it."""
@@ -111,7 +116,7 @@ class CrashHouse(House):
         return self._child
 
     def start_server(self) -> None:
-        """Fork a server that can be armed."""
+        """Fork a server that can be armed; it waits a moment for the EA before it listens."""
         if self._child is not None:
             self._child.kill()
         self._runs += 1
@@ -123,7 +128,6 @@ class CrashHouse(House):
             given |= {"control": str(self.disk.control), "history": str(self.disk.history)}
         errors = self.folder / f"server/{self._runs}.err"
         self._child = self._stage.zygote.spawn("tests.mql4.doomed_relay", given, errors)
-        assert self._child.says("listening"), self._child.trouble()
 
     @property
     def _plan(self) -> Path:
@@ -157,6 +161,7 @@ class CrashHouse(House):
 
     def ready(self) -> None:
         """Wait until a new order would run: the server is ACTIVE, the EA past its boot fence."""
+        assert self.child.says("listening"), self.child.trouble()
         super().ready()
         wait_until(lambda: time.time() > self._fence, _READY_S)
 

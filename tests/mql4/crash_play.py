@@ -183,6 +183,7 @@ def fsync_fails(act: Act) -> None:
     act.send()
     assert act.house.child.ended(_PATIENCE_S) == 1
     act.house.start_server()
+    assert act.house.child.says("listening")
     with act.house.client() as client:
         assert "JOURNAL_FATAL" in [one.cause for one in client.hello().causes]
     _resume(act, "JOURNAL_FATAL")
@@ -291,7 +292,7 @@ def _ask_a_new_strategy(house: CrashHouse, acts: list[Act], played: list[Played]
     """The strategy was restarted: it knows every outcome, and asking runs nothing."""
     with house.connector() as bridge:
         bridge.connect(_PATIENCE_S)
-        assert bridge.unfinished() == []
+        wait_until(lambda: bridge.unfinished() == [], _PATIENCE_S)
         for act, one in zip(acts, played, strict=True):
             act.bridge = bridge
             told = act.buy(_PATIENCE_S)

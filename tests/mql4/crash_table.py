@@ -14,7 +14,7 @@ from tests.crash.stage import Plan
 from tests.crash.table import failing
 from tests.support.faulty_disk import Call
 
-__all__ = ["ROWS", "TIMES", "End", "Place", "Row"]
+__all__ = ["HANGS", "ROWS", "TIMES", "End", "Place", "Row"]
 
 TIMES: Final = 20
 Command = tuple[str | int, ...]
@@ -32,6 +32,7 @@ FILLED: Final = End("FILLED", "-", 1)
 FENCED: Final = End("DENIED", "FENCED", 0)  # never seen, or seen and not begun: it never will be
 ABSENT: Final = End("DENIED", "ABSENT", 0)  # the intent is on file, the broker was not asked
 BEGUN_ABSENT: Final = End("DENIED", "ABSENT", 1)
+FULL: Final = End("DENIED", "JOURNAL_FULL", 0)  # by the server; the EA swears to the rest
 
 DIE: Final[list[list[Any]]] = [["die"]]
 IN_CALL_MS: Final = 300
@@ -95,7 +96,7 @@ ROWS: Final[tuple[Row, ...]] = (
         faults=True),
     Row(18, "disk full at J1 / J2",
         "J1: NX JOURNAL + in-memory tombstone; J2: no call; reads and status still served",
-        (Place("disk is full", FENCED, server=failing("j1", Call.WRITE, errno.ENOSPC, -1)),),
+        (Place("disk is full", FULL, server=failing("j1", Call.WRITE, errno.ENOSPC, -1)),),
         faults=True),
     Row(19, "hop S→E lost",
         "no EA ack → UNKNOWN → ask E: not seen → fence at E → NX",
@@ -162,3 +163,6 @@ ROWS: Final[tuple[Row, ...]] = (
          Place("call hangs", BEGUN_ABSENT, terminal=("fail", "OrderSend", "128"))),
         call_ms=1_000),
 )  # fmt: skip
+
+# The last row once more, with the minute that the server really gives a broker call.
+HANGS: Final = ROWS[-1]._replace(what=f"{ROWS[-1].what}, for a minute", times=1, call_ms=0)

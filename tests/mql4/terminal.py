@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -358,10 +357,16 @@ class Terminal:
         return code
 
 
-@cache
+_programs: Final[dict[tuple[str, bool], Path]] = {}
+_building: Final = threading.Lock()
+
+
 def _program(source: str, *, sanitize: bool) -> Path:
-    # Whoever kills a terminal a hundred times translates its program once.
-    return build(source, sanitize=sanitize)
+    # Whoever kills a terminal a hundred times, in many threads, translates its program once.
+    with _building:
+        if (source, sanitize) not in _programs:
+            _programs[source, sanitize] = build(source, sanitize=sanitize)
+        return _programs[source, sanitize]
 
 
 _SANITIZERS: Final = {
