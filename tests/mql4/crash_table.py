@@ -101,7 +101,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(19, "hop S→E lost",
         "no EA ack → UNKNOWN → ask E: not seen → fence at E → NX",
         (Place("hop loses", FENCED, server={"lost": [["say"]]}),
-         Place("E dies deaf", FENCED))),
+         Place("E dies deaf", FENCED, server={"call": [["say"], ["stall", 500]]}))),
     Row(20, "E dies before its intent record",
         "E restart: boot fence, scan by tag absent → NX",
         (_die(FENCED, "FileFlush", "before"),
