@@ -256,6 +256,10 @@ class TradeDesk:
         magic = make_tag(ACCT, rid).mt4_magic
         return [line for line in self.terminal.submissions("OPEN") if line["magic"] == magic]
 
+    def journal(self) -> bytes:
+        """What is on disk of the Advisor's journal."""
+        return (self.terminal.files / f"bridge-{ACCT}.journal").read_bytes()
+
     def calls(self) -> int:
         """How many broker calls were ever begun."""
         return len(self.terminal.submissions())
