@@ -129,7 +129,7 @@ LANGUAGE: Final[tuple[Bug, ...]] = (
         "   return(NormalizeDouble((double)units / DECIMAL_ONE, digits));",
         "   return((double)units / DECIMAL_ONE + 0.0000001 / (1 + digits));",
         By.TEST, "4107",
-        (_ORDER + "a_pending_order_rests_with_its_stops_and_expiration",),
+        (_ORDER + "a_pending_order_rests_with_its_stops_and_expiration[BUY_LIMIT-1.08400]",),
     ),
     Bug(
         "the_hash_of_nothing", _B + "Hash.mqh",

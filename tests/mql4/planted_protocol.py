@@ -18,6 +18,9 @@ _ORDERS: Final = "test_trade_orders.py::test_"
 _RECOVERY: Final = "test_trade_recovery.py::test_"
 _FLATTEN: Final = "test_trade_flatten.py::test_"
 _ERRORS: Final = "test_trade_errors.py::test_"
+_CORE_JOURNAL: Final = "test_core_journal.py::test_"
+_START: Final = "test_link_start.py::test_"
+_EVENTS: Final = "test_link_events.py::test_"
 _PROTECT: Final = "test_trade_protect.py::test_"
 
 PROTOCOL: Final[tuple[Bug, ...]] = (
@@ -55,7 +58,8 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
         "   if(!DecimalOnGrid(volume, spec.volume_step))\n",
         "   if(volume <= 0)\n",
         By.TEST, "never_rounded",
-        (_ORDERS + "what_is_off_a_grid_or_on_the_wrong_side_is_refused_and_never_rounded",),
+        (_ORDERS + "what_is_off_a_grid_or_on_the_wrong_side_is_refused_and_never_rounded"
+         "[changes0-VOLUME_GRID]",),
     ),
     Bug(
         "magic_off_by_one_bit", _B + "Tag.mqh",
@@ -144,7 +148,7 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
         "FileOpen(name, FILE_READ | FILE_WRITE | FILE_BIN);",
         "FileOpen(name, FILE_READ | FILE_WRITE | FILE_BIN | FILE_SHARE_READ | FILE_SHARE_WRITE);",
         By.TEST, "a_second_advisor",
-        ("test_core_journal.py::test_a_second_advisor_cannot_open_the_same_journal",),
+        (_CORE_JOURNAL + "a_second_advisor_cannot_open_the_same_journal",),
     ),
     # --- late -----------------------------------------------------------------------------
     Bug(
@@ -184,7 +188,7 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
         "cap_on_volume_not_checked", _B + "Checks.mqh",
         "          && room.caps.VolumeAllowed(volume, word)\n", "",
         By.TEST, "the_terminals_own_inputs",
-        (_ADMISSION + "the_terminals_own_inputs_refuse_what_was_signed",),
+        (_ADMISSION + "the_terminals_own_inputs_refuse_what_was_signed[inputs6-MAX_VOLUME]",),
     ),
     Bug(
         "unknown_entries_not_counted", _B + "Checks.mqh",
@@ -264,19 +268,19 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
         "event_number_repeated", _B + "Stream.mqh",
         "   m_seq++;\n   if(Send(", "   if(m_seq == 0) m_seq++;\n   if(Send(",
         By.TEST, "numbers_run",
-        ("test_link_events.py::test_numbers_run_without_a_gap_and_heartbeats_take_none",),
+        (_EVENTS + "numbers_run_without_a_gap_and_heartbeats_take_none",),
     ),
     Bug(
         "lost_event_leaves_no_gap", _B + "Stream.mqh",
         "void CEventStream::Skip(void) {\n   m_seq++;\n", "void CEventStream::Skip(void) {\n",
         By.TEST, "leave_a_gap",
-        ("test_link_events.py::test_events_that_nobody_could_hear_leave_a_gap",),
+        (_EVENTS + "events_that_nobody_could_hear_leave_a_gap",),
     ),
     Bug(
         "key_printed", _B + "Bridge.mqh",
         'the former keys stay: ", why);',
         'the former keys stay: ", why, m_pump.desk.room.keys.CurveSecret());',
-        By.TEST, "holds_a_key", ("test_link_start.py::test_nothing_it_prints_holds_a_key",),
+        By.TEST, "holds_a_key", (_START + "nothing_it_prints_holds_a_key",),
     ),
     Bug(
         "unverified_order_answered", _B + "Pump.mqh",
@@ -284,5 +288,98 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
         "   Answer(is_word ? word.Json() : state);\n   if(!answered) link.Drop();\n",
         By.TEST, "gets_no_answer",
         ("test_link_frames.py::test_an_order_that_does_not_verify_gets_no_answer",),
+    ),
+    # --- further: time, account, files, the link ------------------------------------------
+    Bug(
+        "deadline_on_one_clock", _B + "Deadline.mqh",
+        "return(wall_ms >= m_wall_ms || mono_ms >= m_mono_ms);", "return(wall_ms >= m_wall_ms);",
+        By.TEST, "the_earlier_clock",
+        ("test_core_clock.py::test_a_deadline_passes_on_the_earlier_clock_as_the_servers_does",),
+    ),
+    Bug(
+        "order_from_the_future", _B + "Admission.mqh",
+        "   if(request.token.iat > now + CLOCK_SKEW_MS_MAX)\n",
+        "   if(request.token.iat > now + 10 * CLOCK_SKEW_MS_MAX)\n",
+        By.TEST, "from_the_future",
+        (_ADMISSION + "an_order_at_its_deadline_is_too_late_and_one_from_the_future_too_early",),
+    ),
+    Bug(
+        "real_account_traded", _B + "Account.mqh",
+        "   return(m_allow_real || !IsReal());", "   return(m_allow_real || m_number > 0);",
+        By.TEST, "a_real_account",
+        (_ADMISSION + "a_real_account_is_not_traded_unless_the_input_says_so",),
+    ),
+    Bug(
+        "stale_fence_believed", _B + "Desk.mqh",
+        "   CWord unused;\n   if(m_admission.InTime(room, request, unused))\n      m_reconciler",
+        "   CWord unused;\n   if(m_admission.InTime(room, request, unused) || !IsStopped())\n"
+        "      m_reconciler",
+        By.TEST, "a_stale_fence", (_ABSENCE + "a_stale_fence_ends_nothing",),
+    ),
+    Bug(
+        "halt_that_is_old_ignored", _B + "Desk.mqh",
+        "   if(request.op == OP_HALT) taken = Lower(request, STATE_HALTED);\n",
+        "   CWord late;\n   if(request.op == OP_HALT && m_admission.InTime(room, request, late))\n"
+        "      taken = Lower(request, STATE_HALTED);\n",
+        By.TEST, "an_old_halt", (_ADMISSION + "an_old_halt_still_halts_and_never_raises",),
+    ),
+    Bug(
+        "flatten_done_with_a_rest_open", _B + "Evidence.mqh",
+        "      if(StillOpen(room, tickets[i])) open = true;\n",
+        "      if(order.IsOpen()) open = true;\n",
+        By.TEST, "counts_as_still_open",
+        (_FLATTEN + "the_rest_of_a_partial_close_counts_as_still_open",),
+    ),
+    Bug(
+        "flatten_done_with_a_child_unknown", _B + "Evidence.mqh",
+        "return(room.journal.Known(child) && !room.journal.Ended(child));",
+        "return(room.journal.Known(child) && IsStopped());",
+        By.TEST, "while_a_child_is", (_FLATTEN + "the_whole_is_unknown_while_a_child_is",),
+    ),
+    Bug(
+        "protective_step_not_kept", _B + "Protector.mqh",
+        'PROTECT_SET + " " + IntegerToString(word.ticket), false);',
+        'PROTECT_SET + " " + IntegerToString(word.ticket), true);',
+        By.TEST, "completed_after_a_restart",
+        (_PROTECT + "the_step_is_completed_after_a_restart_and_after_the_deadline[point2]",),
+    ),
+    Bug(
+        "tombstone_not_written", _B + "Scribe.mqh",
+        "      || !room.journal.Tomb(rid, kid, word.Json(), room.clock.WallMs())) {\n",
+        "      || !room.journal.MayAct()) {\n",
+        By.TEST, "no_copy_passes_it",
+        (_ABSENCE + "a_tombstone_is_attested_with_no_order_hash_and_no_copy_passes_it",),
+    ),
+    Bug(
+        "damage_in_the_journal_not_seen", _B + "JournalFile.mqh",
+        "               && link == Link(m_buffer, start, count, m_link);\n",
+        "               && StringLen(m_link) == LINK_CHARS;\n",
+        By.TEST, "damage_at_any_line",
+        (_CORE_JOURNAL + "damage_at_any_line_stops_all_beginning_and_tells_what_still_holds",),
+    ),
+    Bug(
+        "damaged_state_file_believed", _B + "StateFile.mqh",
+        '   return(last == "end " + StateCheck(text));', "   return(StringLen(text) > 0);",
+        By.TEST, "a_file_changed_at_any_byte",
+        ("test_core_state.py::test_a_file_changed_at_any_byte_or_cut_anywhere_means_halted",),
+    ),
+    Bug(
+        "server_not_authenticated", _B + "Zmq.mqh",
+        "SetAll() && SetKey(ZMQ_CURVE_SERVER, server_public)\n      && SetKey",
+        "SetAll()\n      && SetKey",
+        By.TEST, "hears_a_word",
+        (_START + "a_server_with_another_key_never_hears_a_word",),
+    ),
+    Bug(
+        "two_advisors_of_an_account", _B + "Lock.mqh",
+        "   return(tick - m_since > LOCK_SILENT_MS);", "   return(tick - m_since > 0);",
+        By.TEST, "a_second_advisor",
+        (_START + "a_second_advisor_of_the_same_account_does_nothing_and_says_so",),
+    ),
+    Bug(
+        "rest_told_as_a_new_position", _B + "Events.mqh",
+        "      if(m_now[i].follows) continue;\n", "",
+        By.TEST, "followed_to_the_rest",
+        (_EVENTS + "a_partial_close_is_followed_to_the_rest",),
     ),
 )  # fmt: skip
