@@ -4,6 +4,9 @@
 run-time, the built-ins and the terminal, which are compiled once for each variant. Everything lies
 under build/ea (git-ignored) in folders named by a hash of what went in, so that a second call, or
 another test process, finds it done.
+
+The environment variable ZTB_MQL4 names a copy of mql4/ to be built in its place, for tests of the
+tests (hunt.py); what is made of it then lies beside that copy.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from tests.mql4.libraries import import_findings
 from tests.mql4.toolchain import HARNESS, MISSING, SANITIZE, compiler, zmq_header
 from tests.mql4.translator.translate import translate
 
-__all__ = ["ROOT", "BuildError", "build", "missing"]
+__all__ = ["COPY", "ROOT", "BuildError", "build", "missing"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+COPY: Final = "ZTB_MQL4"
 CACHE: Final = ROOT / "build" / "ea"
 PARTS: Final = ("runtime", "builtins", "simulator")
 _FIXED: Final = ("-std=c++17", "-fsigned-char", "-Wall", "-Wextra", "-Werror", "-Wshadow")
@@ -62,16 +66,18 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     if missing():
         raise BuildError(missing())
     path = _resolve(Path(source))
-    made = translate(path, include_dirs(path, include))
+    made = translate(path, include_dirs(path, [*include, _mql4() / "Include"]))
     if made.findings:
         found = [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
         raise BuildError("\n".join(show(each) for each in found))
     if found := import_findings(made.unit()):
         raise BuildError("\n".join(show(each) for each in found))
     options = _SANITIZED if sanitize else _PLAIN
-    with _only_one():
+    with _only_one(CACHE):
         parts = _fixed_parts(options)
-        folder = CACHE / f"program-{_digest(made.unit(), *(part.name for part in parts))}"
+    home = _mql4().parent / "built" if os.environ.get(COPY) else CACHE
+    with _only_one(home):
+        folder = home / f"program-{_digest(made.unit(), *(part.name for part in parts))}"
         program = folder / "terminal"
         if not program.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,8 +86,12 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     return program
 
 
+def _mql4() -> Path:
+    return Path(os.environ.get(COPY) or ROOT / "mql4").resolve()
+
+
 def _resolve(source: Path) -> Path:
-    for root in (ROOT / "mql4", HARNESS, Path.cwd()):
+    for root in (_mql4(), HARNESS, Path.cwd()):
         if (root / source).is_file():
             return root / source
     return source
@@ -154,11 +164,11 @@ def _digest(*texts: str) -> str:
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
+def _only_one(folder: Path) -> Iterator[None]:
     import fcntl  # not on every platform; where it is not, nothing is built
 
     # Several test processes want the same program at the same moment: one makes it.
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -205,6 +205,17 @@ def test_a_reference_price_that_moved_beyond_the_deviation_is_denied(desk: Trade
     )
 
 
+def test_a_reference_price_that_moves_while_the_disk_is_slow_is_denied(desk: TradeDesk) -> None:
+    desk.terminal.command("slow", "FileFlush", 1_000)
+    frames = desk.sign(Op.OPEN, an_open(price="1.08512", deviation=10), rid="5e" * 16)
+    desk.post("exec", 7, 0, frames.token.hex(), frames.body.hex())
+    desk.terminal.wait_for(lambda: b"INTENT" in desk.journal())
+    desk.terminal.command("price", "EURUSD", "1.08511", "1.08523")
+    desk.terminal.wait_for(lambda: bool(desk.terminal.prints))
+    word = desk.status("5e" * 16)
+    assert (word["status"], word["code"], desk.calls()) == ("DENIED", "PRICE_MOVED", 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

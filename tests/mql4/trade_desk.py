@@ -236,7 +236,8 @@ class TradeDesk:
         assert (record.rid, record.status, record.code) == (
             word["rid"], word["status"], word["code"],
         )  # fmt: skip
-        if frames is not None and record.order_hash != "0" * 64:
+        # Only the word about what never arrived is about no order.
+        if frames is not None and record.op != Op.FENCE:
             token = parse_request(frames.token)
             assert token is not None
             assert record.order_hash == order_hash(frames, token)
@@ -255,6 +256,10 @@ class TradeDesk:
         """The broker calls that carry the tag of a request id."""
         magic = make_tag(ACCT, rid).mt4_magic
         return [line for line in self.terminal.submissions("OPEN") if line["magic"] == magic]
+
+    def journal(self) -> bytes:
+        """What is on disk of the Advisor's journal."""
+        return (self.terminal.files / f"bridge-{ACCT}.journal").read_bytes()
 
     def calls(self) -> int:
         """How many broker calls were ever begun."""
