@@ -108,7 +108,7 @@ class Terminal:
             self._process = subprocess.Popen(
                 [program],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-                stderr=log, env={**os.environ, **_SANITIZERS},
+                stderr=log, env={**os.environ, **(_SANITIZERS if self._sanitize else {})},
             )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
