@@ -89,9 +89,8 @@ class Act:
         told = self.bridge.wait(self.name, 0.0)
         assert told.final, told
         assert told.evidence == "EA", told
-        again = self.buy(_PATIENCE_S)
-        asked = self.bridge.order_status(self.name)
-        assert _outcome(told) == _outcome(again) == _outcome(asked)
+        for other in (self.buy(_PATIENCE_S), self.bridge.order_status(self.name)):
+            assert _outcome(other) == _outcome(told), f"{other!r}, and before that {told!r}"
         return End(told.status, told.code, self.begun())
 
 
