@@ -7,6 +7,7 @@
 #property strict
 #include <Bridge/Caps.mqh>
 #include <Bridge/Link.mqh>
+#include <Bridge/Zone.mqh>
 
 class CTicks {
 private:
@@ -15,7 +16,7 @@ private:
 
 public:
    void Begin(CCaps &caps);
-   void Look(CCaps &caps, CLink &link);
+   void Look(CCaps &caps, CZone &zone, CLink &link);
 };
 
 //--- forget what was told: the next look tells every quote
@@ -31,7 +32,7 @@ void CTicks::Begin(CCaps &caps) {
    }
 }
 
-void CTicks::Look(CCaps &caps, CLink &link) {
+void CTicks::Look(CCaps &caps, CZone &zone, CLink &link) {
    MqlTick tick;
    for(int i = 0; i < ArraySize(m_bid); i++) {
       string symbol = caps.Symbol(i);
@@ -39,7 +40,8 @@ void CTicks::Look(CCaps &caps, CLink &link) {
       if(tick.bid == m_bid[i] && tick.ask == m_ask[i]) continue;
       int digits = (int)MarketInfo(symbol, MODE_DIGITS);
       string head = "TICK:" + symbol + ":" + DecimalOf(tick.bid, digits) + ":"
-                    + DecimalOf(tick.ask, digits) + ":" + IntegerToString(1000 * (long)tick.time);
+                    + DecimalOf(tick.ask, digits) + ":"
+                    + IntegerToString(zone.ToUtcMs(1000 * (long)tick.time));
       if(!link.Say(head, "{}")) continue;  // told when it can be: only the newest quote counts
       m_bid[i] = tick.bid;
       m_ask[i] = tick.ask;
