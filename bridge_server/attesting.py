@@ -226,6 +226,10 @@ class Attesting:
             asking = self._unknown.setdefault(rid, _Asking())
             if asking.under_way or mono_ms < asking.due_ms or under_way >= _OPEN_QUESTIONS_MAX:
                 continue
+            if flight.row.op == Op.FLATTEN and not _may_bury(flight.row):
+                asking.again(mono_ms, slower=False)
+                self._orders.ask_word(rid)  # STATUS would not make the EA judge the whole
+                continue
             asking.under_way = True
             under_way += 1
             magic = self._settlement.magic_of(flight)

@@ -144,23 +144,23 @@ class Flattener:
         rid = parent.row.rid
         if self._c.executor is None:
             self._orders.finish(parent, _by_children(view), Evidence.BROKER)
-        elif rid not in self._orders.words and rid != self._orders.calling:
-            self._orders.words.append(rid)  # the executor has a word of its own about it
-            self._orders.dispatch_next()
+        else:
+            self._orders.ask_word(rid)  # the executor has a word of its own about it
 
     def weigh(self, flight: Flight, outcome: Outcome) -> Outcome:
-        """Return what a FLATTEN came to: where the executor does not say, its children do.
+        """Return what a FLATTEN came to: the executor's own word, and nothing less.
 
-        Only an attesting executor is asked about the FLATTEN itself.
+        Only an attesting executor is asked about the FLATTEN itself. While it is away its word is
+        missing, so the whole is UNKNOWN, and it is asked again.
         """
         if flight.row.op != Op.FLATTEN:
             return outcome
         children = self._c.journal.children(flight.row.rid)
         shown = [_shown(child) for child in children]
         flight.row.view = msgspec.structs.replace(flight.row.view, children=shown)
-        if isinstance(outcome, Executed) or not children:
+        if isinstance(outcome, Lost) or outcome.record or not children:
             return outcome
-        return _by_children(flight.row.view)
+        return Lost(cause="the executor's word about the FLATTEN is missing")
 
     # --- restart -----------------------------------------------------------------------------
 

@@ -238,6 +238,12 @@ class Lifecycle:
         self.busy, self.calling = True, flight.row.rid
         self._c.worker.give(ExecuteJob(submission_of(self._c, flight, body)))
 
+    def ask_word(self, rid: str) -> None:
+        """Ask the executor what a FLATTEN came to, when it is free."""
+        if rid not in self.words and rid != self.calling:
+            self.words.append(rid)
+            self.dispatch_next()
+
     def _ask_word(self, rid: str) -> None:
         # A FLATTEN whose children are all final: the executor's own word about it trades nothing.
         flight = self.flights.get(rid)

@@ -34,7 +34,7 @@ from bridge_server.settings import ServerSettings
 from bridge_server.transport import Binding, Transport
 from bridge_server.worker import Failed, Started, Worker
 
-__all__ = ["Server", "build_backend", "build_server"]
+__all__ = ["BackendMaker", "Hop", "Server", "build_backend", "build_server"]
 
 _START_S = 180.0
 

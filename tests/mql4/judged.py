@@ -188,13 +188,14 @@ class _Reader:
             return claim in _DID
         return claim == "REJECTED"
 
-    def _fit(self, line: Line, owner: _Owner) -> tuple[bool, bool, bool, int]:
+    def _fit(self, line: Line, owner: _Owner) -> tuple[bool, bool, bool, bool, int]:
         order = owner.order
         window = limits.FLATTEN_WINDOW_MS if owner.child else 0
-        in_time = line["wall_ms"] < order.iat + order.ttl + window
-        # A request that names the ticket before a FLATTEN that merely covers it; oldest first.
+        begins = order.iat - limits.CLOCK_SKEW_MS_MAX
+        in_time = begins <= line["wall_ms"] < order.iat + order.ttl + window
+        # One that claims it first; then what names the ticket before what merely covers it.
         exact = self._is_exact(line, owner)
-        return exact, in_time and not owner.child, self._claims(line, owner), -order.iat
+        return exact, in_time, self._claims(line, owner), not owner.child, -order.iat
 
     def _is_protective(self, line: Line) -> bool:
         entry = self._opened_by.get(line["fields"].get("ticket", 0))

@@ -39,6 +39,7 @@ _WEATHER: Final = frozenset(
     }
 )  # fmt: skip
 _WAIT_S: Final = 1.5
+_FAIR_S: Final = 4.0
 _END_S: Final = 90.0
 
 
@@ -50,6 +51,7 @@ class Storm:
         self.random = random.Random(seed)
         self.results: list[OrderResult] = []
         self.faults: Counter[str] = Counter()
+        self.by_hand: set[int] = set()
         self._lock = threading.Lock()
         self._left = 0
         self._errors: list[BaseException] = []
@@ -132,7 +134,10 @@ class Storm:
     # --- faults --------------------------------------------------------------------------------
 
     def _trouble(self) -> None:
-        time.sleep(0.1 + self.random.random() * 0.4)
+        # Fair weather in between, or a day is nothing but restarts.
+        enough, until = len(self.results) + self.random.randint(4, 16), time.monotonic() + _FAIR_S
+        while len(self.results) < enough and time.monotonic() < until and self._left > 0:
+            time.sleep(0.01)
         fault = self.random.choice(self._faults)
         self.faults[fault.__name__.lstrip("_")] += 1
         fault()
@@ -165,6 +170,7 @@ class Storm:
         if orders:
             one = self.random.choice(orders)
             act = "manual_close" if one["type"] in ("BUY", "SELL") else "manual_delete"
+            self.by_hand.add(one["ticket"])
             self.house.terminal.command(act, one["ticket"])
 
     def _cut_off(self) -> None:

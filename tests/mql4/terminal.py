@@ -104,7 +104,7 @@ class Terminal:
         assert self._process is None, "the terminal runs already"
         self._may_die = False
         self._replies = queue.Queue()
-        program = build(self._source, sanitize=self._sanitize)
+        program = _program(self._source, sanitize=self._sanitize)
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [program],
@@ -358,6 +358,18 @@ class Terminal:
             if self._reader is not None:
                 self._reader.join(seconds)
         return code
+
+
+_programs: Final[dict[tuple[str, bool], Path]] = {}
+_building: Final = threading.Lock()
+
+
+def _program(source: str, *, sanitize: bool) -> Path:
+    # Whoever kills a terminal a hundred times, in many threads, translates its program once.
+    with _building:
+        if (source, sanitize) not in _programs:
+            _programs[source, sanitize] = build(source, sanitize=sanitize)
+        return _programs[source, sanitize]
 
 
 _SANITIZERS: Final = {

@@ -10,15 +10,27 @@ from typing import Final
 import pytest
 
 from bridge_core.protocol.codes import Status
+from bridge_core.protocol.messages import Cancel, Close
 from tests.mql4.house import House
 from tests.mql4.mixed_orders import Storm
 from tests.mql4.needs import needs_compiler
-from tests.support.oracles import broken_promises
+from tests.support.oracles import Broken, Evidence, broken_promises
 
 _SHORT: Final = 60
 _LONG: Final = 1_000
 _SOAK: Final = 10_000
 _DID: Final = (Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE)
+
+
+def _by_hand(broken: Broken, evidence: Evidence, storm: Storm) -> bool:
+    """Whether a person ended the very ticket whose CLOSE or CANCEL was lost (protocol.md 14).
+
+    MetaTrader 4 does not mark who did it; the ticket is gone, as it was asked.
+    """
+    order = evidence.signed.get(broken.offender)
+    body = order.body if order is not None else None
+    gone = isinstance(body, Close | Cancel) and body.ticket in storm.by_hand
+    return gone and broken.why.endswith("and the broker did not do it")
 
 
 def _weather(folder: Path, orders: int, seed: int) -> None:
@@ -29,7 +41,8 @@ def _weather(folder: Path, orders: int, seed: int) -> None:
         house.close()
         house.terminal.stop()  # no violation, no leak, no sanitizer report, over all restarts
         evidence = house.evidence()
-    assert broken_promises(evidence) == []
+    found = [one for one in broken_promises(evidence) if not _by_hand(one, evidence, storm)]
+    assert found == [], house.folder
     views = [one.view for one in evidence.told]
     assert len(views) >= orders
     assert all(view.final and view.attested for view in views if view.by != "connector")

@@ -181,6 +181,23 @@ def test_a_pending_order_that_fired_was_not_cancelled(desk: TradeDesk) -> None:
     assert (word["status"], word["code"]) == ("REJECTED", "INVALID_TICKET")
 
 
+@pytest.mark.parametrize("op", [Op.CLOSE, Op.CANCEL])
+def test_a_ticket_that_another_order_of_ours_ended_is_told_of_that_one_alone(
+    desk: TradeDesk, op: Op
+) -> None:
+    call, _ = _prepared(desk, op)
+    ticket = desk.terminal.orders()[0]["ticket"]
+    body = close(ticket) if op is Op.CLOSE else cancel(ticket)
+    desk.terminal.command("fail", call, "128")  # told a timeout, and the broker never did it
+    lost = desk.sign(op, body)
+    assert desk.run(lost)["status"] == "UNKNOWN"
+    done = desk.order(op, body)
+    assert done["status"] == ("FILLED" if op is Op.CLOSE else "DONE")
+    desk.turn(3)
+    word = desk.status(_rid(lost))
+    assert (word["status"], word["code"]) == ("REJECTED", "INVALID_TICKET")
+
+
 def test_levels_that_are_neither_old_nor_wanted_prove_nothing(desk: TradeDesk) -> None:
     ticket = desk.opened()["ticket"]
     frames = desk.sign(Op.MODIFY, modify(ticket, sl="1.08000"))

@@ -37,6 +37,10 @@ class Doom:
         """The places where something still waits."""
         return frozenset(self._plan)
 
+    def arm(self, plan: dict[str, list[list[Any]]]) -> None:
+        """Plan anew, in a process that runs already."""
+        self._plan = dict(plan)
+
     def at(self, place: str) -> None:
         """Meet what waits at this place, once."""
         for word, *rest in self._plan.pop(place, ()):

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bridge_core.host.clock import Clock
 from bridge_core.protocol.chain import Record
 from bridge_core.protocol.messages import Open
 from bridge_core.protocol.replies import OrderView
@@ -28,20 +29,20 @@ from bridge_core.protocol.signing import Frames
 from bridge_server import wiring
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.core.orders import FINAL_STATES, OrderState
-from bridge_server.core.ports import Outcome, Scan, Submission
+from bridge_server.core.ports import Backend, Outcome, Scan, Submission
 from bridge_server.guard import HALTED_FILE
 from bridge_server.journal import Change, Journal, OrderRow
-from bridge_server.settings import Overrides, load_settings
-from bridge_server.wiring import Server
+from bridge_server.settings import Overrides, ServerSettings, load_settings
+from bridge_server.wiring import BackendMaker, Hop, Server
 from tests.support.doom import SUBJECT, Doom
 from tests.support.zygote import Channel
 
-__all__ = ["run"]
+__all__ = ["Fate", "run", "serve"]
 
 _HOLD_S = 10.0
 
 
-class _Fate:
+class Fate:
     """What this one process is about; every hook looks here."""
 
     doom: Doom
@@ -63,7 +64,7 @@ class DoomedJournal(Journal):
     def __init__(self, path: Path) -> None:
         self._stages = []
         super().__init__(path)
-        _Fate.doom.at("opened")
+        Fate.doom.at("opened")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -72,13 +73,13 @@ class DoomedJournal(Journal):
             yield
             stages = self._stages
             for stage in stages:
-                _Fate.doom.at(f"{stage} commits")
+                Fate.doom.at(f"{stage} commits")
         for stage in stages:
-            _Fate.doom.at(f"{stage} committed")
+            Fate.doom.at(f"{stage} committed")
 
     def _begin(self, *stages: str) -> None:
         for stage in stages:
-            _Fate.doom.at(f"{stage} begins")
+            Fate.doom.at(f"{stage} begins")
         self._stages += stages
 
     def append(self, record: Record) -> None:
@@ -92,12 +93,12 @@ class DoomedJournal(Journal):
         elif row.op == "FLATTEN":
             self._begin("parent")
         elif _is_subject(row):
-            _Fate.rid = row.rid
+            Fate.rid = row.rid
             both = row.state is OrderState.DISPATCHING
             self._begin("j1", *(["j2"] if both else []))
         super().insert(row, kind, data)
         if _is_subject(row):
-            _Fate.accepted_until_ms = row.deadline_ms
+            Fate.accepted_until_ms = row.deadline_ms
 
     def change(
         self, row: OrderRow, to: Change, reply: Callable[[OrderView], Frames] | None = None
@@ -117,25 +118,25 @@ class DoomedPaper(PaperBackend):
     def execute(self, submission: Submission) -> Outcome:
         said = submission.body.comment if isinstance(submission.body, Open) else ""
         if said == SUBJECT:
-            _Fate.doom.at("call")
-        if said in _Fate.hold:
-            _hold(_Fate.hold[said])
+            Fate.doom.at("call")
+        if said in Fate.hold:
+            _hold(Fate.hold[said])
         self._ours = said == SUBJECT
         outcome = super().execute(submission)
         if self._ours:
-            _Fate.doom.at("answered")
+            Fate.doom.at("answered")
         return outcome
 
     def _commit(self, *given: Any) -> Outcome:
         if self._ours:
-            _Fate.doom.at("act")
+            Fate.doom.at("act")
         outcome = super()._commit(*given)
         if self._ours:
-            _Fate.doom.at("did")
+            Fate.doom.at("did")
         return outcome
 
     def scan(self, since_wall_ms: int) -> Scan:
-        _Fate.doom.at("scan")
+        Fate.doom.at("scan")
         return super().scan(since_wall_ms)
 
 
@@ -147,11 +148,11 @@ def _hold(until: str) -> None:
 
 def _holds(until: str) -> bool:
     if until == "accepted":
-        return _Fate.accepted_until_ms > 0
+        return Fate.accepted_until_ms > 0
     if until == "expired":
         late_ms = time.time_ns() // 1_000_000 - 50
-        return 0 < _Fate.accepted_until_ms < late_ms
-    return _Fate.server.context.journal.path.with_name(HALTED_FILE).exists()
+        return 0 < Fate.accepted_until_ms < late_ms
+    return Fate.server.context.journal.path.with_name(HALTED_FILE).exists()
 
 
 def _watch(server: Server) -> None:
@@ -165,14 +166,14 @@ def _watch(server: Server) -> None:
         shot = server.context.snapshot
         if not said and not service.settlement._recovering and shot is not None and shot.quotes:
             said.append(True)
-            _Fate.doom.at("ready")
-            _Fate.doom.channel.say(word="ready")
+            Fate.doom.at("ready")
+            Fate.doom.channel.say(word="ready")
 
     def watched_send(route: bytes, reply: Frames) -> None:
         send(route, reply)
-        if _Fate.rid and _Fate.rid.encode() in reply.token and b":FILLED:" in reply.token:
+        if Fate.rid and Fate.rid.encode() in reply.token and b":FILLED:" in reply.token:
             time.sleep(0.01)  # ZeroMQ's own thread may have it on the wire by now
-            _Fate.doom.at("replied")
+            Fate.doom.at("replied")
 
     service.turn = watched_turn  # type: ignore[method-assign]
     transport.send = watched_send  # type: ignore[method-assign]
@@ -180,23 +181,28 @@ def _watch(server: Server) -> None:
 
 def run(given: dict[str, Any], channel: Channel) -> int:
     """Serve until the end; `given` is the plan, with `config` and perhaps `hold`."""
-    _Fate.doom = Doom(given, channel)
-    _Fate.hold = given.get("hold", {})
+
+    def paper(settings: ServerSettings, base: Path, clock: Clock, _hop: Hop) -> Backend:
+        return DoomedPaper(
+            settings.paper, symbols=tuple(settings.allowed_symbols),
+            folder=base / settings.state, base=base, clock=clock,
+        )  # fmt: skip
+
+    return serve(given, channel, paper)
+
+
+def serve(given: dict[str, Any], channel: Channel, make_backend: BackendMaker) -> int:
+    """Serve with any backend until the end; its own places are its maker's affair."""
+    Fate.doom = Doom(given, channel)
+    Fate.hold = given.get("hold", {})
     config = Path(given["config"])
     settings = load_settings(config, Overrides())
     # mypy: the name is the module's own import, not its export; the hook is the tests' alone.
     vars(wiring)["Journal"] = DoomedJournal
-    server = wiring.build_server(
-        settings,
-        config.parent,
-        make_backend=lambda settings, base, clock, _hop: DoomedPaper(
-            settings.paper, symbols=tuple(settings.allowed_symbols),
-            folder=base / settings.state, base=base, clock=clock,
-        ),
-    )  # fmt: skip
-    _Fate.server = server
+    server = wiring.build_server(settings, config.parent, make_backend=make_backend)
+    Fate.server = server
     signal.signal(signal.SIGTERM, lambda *_: server.service.ask_stop())
     _watch(server)
-    _Fate.doom.at("listening")
+    Fate.doom.at("listening")
     channel.say(word="listening")
     return server.run()

@@ -12,6 +12,7 @@
 #define LOOK_BLIND 0
 #define LOOK_NOTHING 1
 #define LOOK_KNOWN 2
+#define EVIDENCE_ROWS 1000             // newest rows of the journal that may have ended a ticket
 
 #define CAUSE_OPERATOR "OPERATOR"
 
@@ -27,6 +28,7 @@ private:
    int    LookResume(CRoom &room, CRequest &request, CWord &word);
    int    Sum(COrder &found[], long &volume, bool &split);
    int    Gone(CWord &word);
+   bool   OthersDid(CRoom &room, CRequest &request);
    int    Modified(CRoom &room, CRequest &request, COrder &order, CWord &word);
    bool   ChildPending(CRoom &room, string rid, int ticket);
 
@@ -92,6 +94,20 @@ int CEvidence::Gone(CWord &word) {
    return(LOOK_KNOWN);
 }
 
+//--- Whether another request is on file as the one that ended this ticket: then this one did not.
+bool CEvidence::OthersDid(CRoom &room, CRequest &request) {
+   CJournalRow row;
+   int rows = room.journal.Rows();
+   for(int i = rows - 1; i >= 0 && i >= rows - EVIDENCE_ROWS; i--) {
+      string rid = room.journal.RidAt(i);
+      if(rid == request.rid || !room.journal.Find(rid, row)) continue;
+      if(row.ticket != request.ticket || !row.begun || !row.ended) continue;
+      if(row.op != OP_CLOSE && row.op != OP_CANCEL) continue;
+      if(row.status != STATUS_DENIED && row.status != STATUS_REJECTED) return(true);
+   }
+   return(false);
+}
+
 //--- Any close, whole or in part, moves the ticket to the history: while it is open, nothing
 //    was closed.
 int CEvidence::LookClose(CRoom &room, CRequest &request, CWord &word) {
@@ -99,6 +115,7 @@ int CEvidence::LookClose(CRoom &room, CRequest &request, CWord &word) {
    if(!room.pools.ByTicket(request.ticket, order)) return(LOOK_BLIND);
    if(order.IsOpen()) return(LOOK_NOTHING);
    if(order.ClosedByBroker() || order.closed < request.market_ms / 1000) return(Gone(word));
+   if(OthersDid(room, request)) return(Gone(word));
    long wanted = request.body.volume;
    if(wanted == 0 && order.WasSplit()) return(Gone(word));
    if(wanted > 0 && order.volume > wanted) return(Gone(word));
@@ -145,7 +162,7 @@ int CEvidence::LookCancel(CRoom &room, CRequest &request, CWord &word) {
    if(order.IsMarket()) return(Gone(word));            // it was filled first
    if(order.IsOpen()) return(LOOK_NOTHING);
    if(order.closed < request.market_ms / 1000) return(Gone(word));
-   if(StringFind(order.comment, "expiration") >= 0) return(Gone(word));
+   if(StringFind(order.comment, "expiration") >= 0 || OthersDid(room, request)) return(Gone(word));
    m_facts.OfOrder(order, word);
    word.status = STATUS_DONE;
    return(LOOK_KNOWN);

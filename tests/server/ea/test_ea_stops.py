@@ -151,6 +151,28 @@ def test_a_flattens_lost_child_is_asked_for_and_the_flatten_concluded(house: EaH
     assert not house.broker.market.open
 
 
+def test_a_flatten_whose_ea_died_in_between_waits_for_its_word_about_the_whole(
+    house: EaHouse,
+) -> None:
+    _, client = house.ready()
+    for _ in range(3):
+        client.open()
+    house.ea.faults.die("after_reply")  # of the first ticket; the others find nobody
+    rid = client.flatten().token.rid
+    house.ea.wait_dead()
+    wait_until(
+        lambda: all(
+            one.status in ("FILLED", "DENIED") for one in client.status(rid).subject().children
+        ),
+        15,
+    )
+    assert client.status(rid).subject().status in ("PENDING", "UNKNOWN")
+    house.ea.restart()
+    view = house.attested(client, rid, 15)
+    assert (view.status, view.code) == ("PARTIAL", "CHILD_FAILED")
+    assert sorted(child.status for child in view.children) == ["DENIED", "DENIED", "FILLED"]
+
+
 # --- FENCE and TOMBSTONE -----------------------------------------------------------------------
 
 
