@@ -36,6 +36,9 @@ def test_every_time_that_is_told_is_utc(tmp_path: Path, hours: float) -> None:
         assert learn_zone(terminal, hop) == terms.zone_ms
         said = [one for one in terminal.prints if "the broker's clock is" in one]
         assert len(said) == 1
+        hop.expect("BEAT")
+        told = [one for one in hop.kept if one.word == "TICK" and one.parts[0] == "EURUSD"]
+        assert _is_now(int(told[-1].parts[3]))  # the quote is told again, now that it can be
         ticket = _opened(terminal, "EURUSD", "BUY", "0.10")
         pending = _opened(terminal, "EURUSD", "BUY_LIMIT", "0.10", "1.08000")
         assert _is_now(hop.event("position_opened", ticket=ticket).time)

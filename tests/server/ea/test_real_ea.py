@@ -146,7 +146,8 @@ def test_times_are_utc_from_the_signature_to_the_broker_and_back(desk: Desk) -> 
     wait_until(known)
     client = desk.client
     until = now_ms() // 1000 * 1000 + 3_600_000  # sooner than the broker's clock is ahead of UTC
-    wait_until(lambda: client.query(Op.GET_QUOTE).quotes[0].time < until)
+    wait_until(lambda: client.query(Op.GET_QUOTE).quotes[0].time < until)  # told anew, in UTC
+    wait_until(lambda: desk.server.backend.snapshot().market_ms < until)
     pending = client.open(type="BUY_LIMIT", price="1.08000", expiration=until)
     assert pending.status == "WORKING", pending.order()
     (row,) = desk.terminal.orders()
