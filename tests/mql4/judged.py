@@ -69,7 +69,9 @@ def paper_lines(
 
 def _in_utc(line: Line, zone_ms: int) -> Line:
     """A line with the broker's times (`market_ms`, expirations) as UTC; 0 is none."""
-    line = {**line, "market_ms": line["market_ms"] - zone_ms}
+    line = dict(line)
+    if "market_ms" in line:
+        line["market_ms"] -= zone_ms
     if line.get("fields", {}).get("expiration"):
         expiration = line["fields"]["expiration"] - zone_ms
         line["fields"] = {**line["fields"], "expiration": expiration}
