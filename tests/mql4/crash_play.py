@@ -156,7 +156,7 @@ def s_is_killed_unread(act: Act) -> None:
 
 
 def _returned(act: Act) -> bool:
-    return act.terminal.ledger()[-1]["phase"] == "return"
+    return bool(act.terminal.ledger()[-1]["phase"] == "return")
 
 
 def all_die(act: Act) -> None:
@@ -225,7 +225,7 @@ def call_hangs(act: Act) -> None:
 
 def _is_served(act: Act) -> None:
     began = time.monotonic()
-    assert act.bridge.ping()
+    assert act.bridge.ping().ms > 0
     assert act.bridge.halt("the call hangs").state == "HALTED"
     assert act.bridge.get_positions() is not None
     assert time.monotonic() - began < _SERVED_S
