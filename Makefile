@@ -2,7 +2,8 @@
 # pip uses whatever index this machine has configured.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench fuzz mutation soak ea-check ea-build clean
+.PHONY: help demo test test-long check bench fuzz mutation soak ea-build ea-check ea-planted \
+  clean
 
 PYTHON ?=
 CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python
@@ -38,6 +39,7 @@ help: ## this list
 	@echo "make soak SEEDS=N      the same, with so many simulated schedules"
 	@echo "make ea-check          the Expert Advisor's source: lint, then C++ with every warning"
 	@echo "make ea-check EA=FILE  the same for your own .mq4 or .mqh"
+	@echo "make ea-planted        bugs planted in the Advisor's source, which its tests must notice"
 	@echo "make clean             remove .venv and every cache"
 
 demo: $(VENV)/$(if $(EA),.test,.demo) ## a paper trade from end to end
@@ -78,6 +80,9 @@ ea-build: $(VENV)/.test
 
 ea-check: $(VENV)/.made
 	$(RUN) -m tests.mql4.check $(EA)
+
+ea-planted: $(VENV)/.test
+	$(RUN) -m tests.mql4.hunt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -6,6 +6,9 @@
 run-time, the built-ins and the terminal, which are compiled once for each variant. Everything lies
 under build/ea (git-ignored) in folders named by a hash of what went in, so that a second call, or
 another test process, finds it done.
+
+The environment variable ZTB_MQL4 names a copy of mql4/ to be built in its place, for tests of the
+tests (hunt.py); what is made of it then lies beside that copy.
 """
 
 from __future__ import annotations
@@ -28,9 +31,10 @@ from tests.mql4.libraries import import_findings
 from tests.mql4.toolchain import HARNESS, MISSING, SANITIZE, compiler, zmq_header
 from tests.mql4.translator.translate import translate
 
-__all__ = ["ROOT", "BuildError", "build", "main", "missing"]
+__all__ = ["COPY", "ROOT", "BuildError", "build", "main", "missing"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+COPY: Final = "ZTB_MQL4"
 CACHE: Final = ROOT / "build" / "ea"
 PARTS: Final = ("runtime", "builtins", "simulator")
 _FIXED: Final = ("-std=c++17", "-fsigned-char", "-Wall", "-Wextra", "-Werror", "-Wshadow")
@@ -83,12 +87,13 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     if missing():
         raise BuildError(missing())
     path = _resolve(Path(source))
-    known = (path.resolve(), sanitize, tuple(include))
+    looked_up = tuple(include_dirs(path, [*include, _mql4() / "Include"]))
+    known = (path.resolve(), sanitize, looked_up)
     held = _built.get(known)
     # A test starts its terminal again and again; to translate the source takes half a second.
     if held and held.program.exists() and held.digest == _contents(held.files):
         return held.program
-    made = translate(path, include_dirs(path, include))
+    made = translate(path, looked_up)
     if made.findings:
         found = [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
         raise BuildError("\n".join(show(each) for each in found))
@@ -120,8 +125,12 @@ def _contents(files: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
+def _mql4() -> Path:
+    return Path(os.environ.get(COPY) or ROOT / "mql4").resolve()
+
+
 def _resolve(source: Path) -> Path:
-    for root in (ROOT / "mql4", HARNESS, Path.cwd()):
+    for root in (_mql4(), HARNESS, Path.cwd()):
         if (root / source).is_file():
             return root / source
     return source

@@ -136,9 +136,11 @@ class CrashHouse(House):
     def arm(self, plan: Plan) -> None:
         """Tell the running server where it meets its end."""
         self._plan.write_text(json.dumps(plan), "ascii")
-        self.child.said.clear()
+        self.child.said.pop("armed", None)
         self.child.signal(signal.SIGUSR1)
         self.child.expect("armed")
+        for word in (*plan, "sent"):
+            self.child.said.pop(word, None)
 
     def kill_server(self) -> None:
         """SIGKILL, whatever it is doing."""

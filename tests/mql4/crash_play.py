@@ -89,9 +89,8 @@ class Act:
         told = self.bridge.wait(self.name, 0.0)
         assert told.final, told
         assert told.evidence == "EA", told
-        again = self.buy(_PATIENCE_S)
-        asked = self.bridge.order_status(self.name)
-        assert _outcome(told) == _outcome(again) == _outcome(asked)
+        for other in (self.buy(_PATIENCE_S), self.bridge.order_status(self.name)):
+            assert _outcome(other) == _outcome(told), f"{other!r}, and before that {told!r}"
         return End(told.status, told.code, self.begun())
 
 
@@ -124,10 +123,11 @@ def e_is_killed_in_the_call(act: Act) -> None:
 
 def e_dies_deaf(act: Act) -> None:
     # The order is in its inbound queue, and nobody ever reads it.
-    act.house.arm({})
-    os.kill(act.terminal.pid, signal.SIGSTOP)
+    act.arm()
     act.send()
-    act.house.child.expect("sent")
+    act.house.child.expect("call")
+    os.kill(act.terminal.pid, signal.SIGSTOP)
+    assert act.house.child.expect("sent")["taken"]
     act.terminal.kill()
     act.house.start_terminal()
 
@@ -156,7 +156,7 @@ def s_is_killed_unread(act: Act) -> None:
 
 
 def _returned(act: Act) -> bool:
-    return act.terminal.ledger()[-1]["phase"] == "return"
+    return bool(act.terminal.ledger()[-1]["phase"] == "return")
 
 
 def all_die(act: Act) -> None:
@@ -225,7 +225,7 @@ def call_hangs(act: Act) -> None:
 
 def _is_served(act: Act) -> None:
     began = time.monotonic()
-    assert act.bridge.ping()
+    assert act.bridge.ping().ms > 0
     assert act.bridge.halt("the call hangs").state == "HALTED"
     assert act.bridge.get_positions() is not None
     assert time.monotonic() - began < _SERVED_S
@@ -259,9 +259,8 @@ SCENARIOS: Final[dict[str, Callable[[Act], None]]] = {
 
 
 class Played(NamedTuple):
-    """One turn: how it had to end, how it did, and after how many seconds."""
+    """One turn that ended as it must: how, after how many seconds."""
 
-    wanted: End
     end: End
     seconds: float
 
@@ -279,7 +278,9 @@ def _play(stage: CrashStage, row: Row, turns: list[int]) -> list[Played]:
                 wait_until(lambda: bridge.health().state == "ACTIVE", _PATIENCE_S)
                 began = time.monotonic()
                 SCENARIOS[act.place.how](act)
-                played.append(Played(act.place.end, act.ended(), time.monotonic() - began))
+                end = act.ended()
+                assert end == act.place.end, f"{row.id}: {act.place}\n{house.child.trouble()}"
+                played.append(Played(end, time.monotonic() - began))
         _ask_a_new_strategy(house, acts, played)
     evidence = house.evidence()
     broken = broken_promises(evidence)

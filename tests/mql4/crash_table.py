@@ -67,6 +67,11 @@ class Row(NamedTuple):
     call_ms: int = 0
 
     @property
+    def long_turns(self) -> bool:
+        """Whether a turn waits for more than one bound, as a rule."""
+        return self.number in (17, 19, 42)
+
+    @property
     def id(self) -> str:
         """The row's name in a report."""
         return f"{self.number} {self.what}"
@@ -101,7 +106,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(19, "hop S→E lost",
         "no EA ack → UNKNOWN → ask E: not seen → fence at E → NX",
         (Place("hop loses", FENCED, server={"lost": [["say"]]}),
-         Place("E dies deaf", FENCED))),
+         Place("E dies deaf", FENCED, server={"call": [["say"], ["stall", 500]]}))),
     Row(20, "E dies before its intent record",
         "E restart: boot fence, scan by tag absent → NX",
         (_die(FENCED, "FileFlush", "before"),

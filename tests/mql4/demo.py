@@ -47,6 +47,7 @@ INPUTS: Final[Mapping[str, str | int | float | bool]] = {
     "ExpectedServer": "Broker-Demo", "SettleSeconds": 1,
 }  # fmt: skip
 _START_S: Final = 60.0  # a lost Advisor is forgiven after 30 s
+_BOOT_FENCE_S: Final = 1.2
 
 
 class Act(NamedTuple):
@@ -77,7 +78,17 @@ class House:
         self.terminal = Terminal(folder / "terminal", inputs=INPUTS)
         shutil.copy(self.folder / "ea/bridge.key", self.terminal.files / "bridge.key")
         self._server: subprocess.Popen[bytes] | None = None
+        self._attached = 0.0
         self._said = (folder / "server.log").open("ab")
+
+    def start_terminal(self) -> None:
+        """Start the terminal with the Advisor in it.
+
+        Raises:
+            AssertionError: the Advisor does not start; with what it said.
+        """
+        assert self.terminal.start() == 0, self.terminal.prints
+        self._attached = time.monotonic()
 
     def start_server(self) -> None:
         """Start `ztb-server run`."""
@@ -99,8 +110,13 @@ class House:
         return Connector.from_config(self.folder / side, client="demo")
 
     def ready(self, bridge: Connector) -> None:
-        """Wait until the server, the Advisor and the connector see each other."""
+        """Wait until server, Advisor and connector see each other, and a fresh order may run.
+
+        What was signed until a second after its start an Advisor does not run: a former one may
+        have run it (protocol.md 14).
+        """
         wait(lambda: bridge.health().state == "ACTIVE", "the way to the broker is not open")
+        wait(lambda: time.monotonic() > self._attached + _BOOT_FENCE_S, "the clock stands")
 
     def keys(self) -> ServerKeys:
         """All that a server taken over could hold."""
@@ -205,7 +221,7 @@ class Play:
         self._add(Act("the terminal dies inside the broker's call", str(lost.status), "none", 0.0,
                       lost.status in (Status.UNKNOWN, Status.PENDING)))  # fmt: skip
         terminal.wait_dead()
-        terminal.start()
+        self._house.start_terminal()
         self._note(
             "it starts again: what became of the order?",
             lambda: bridge.wait("c", timeout=_START_S),
@@ -275,8 +291,8 @@ def play(folder: Path) -> bool:
     """Run all of it in a folder; return whether every act held."""
     house = House(folder)
     try:
-        with house.terminal as terminal:
-            assert terminal.start() == 0, terminal.prints
+        with house.terminal:
+            house.start_terminal()
             # Last, since an Advisor that is late counts as one that was lost.
             house.start_server()
             with house.connector() as bridge:

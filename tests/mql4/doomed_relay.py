@@ -64,7 +64,7 @@ class _Places:
             return self._put(route, parts)
         lost = "lost" in Fate.doom.places
         taken = lost or self._put(route, parts)
-        Fate.doom.channel.say(word="sent")
+        Fate.doom.channel.say(word="sent", taken=taken)
         Fate.doom.at("lost" if lost else "sent")
         return taken
 

@@ -182,11 +182,13 @@ class House:
             for row in signed_rows(journal):
                 signed[row.rid] = row.order
                 told.append(Told(row.rid, row.view))
+        claims = {each.rid: each.view.status for each in told}
+        claims |= {child.rid: child.status for one in told for child in one.view.children}
         rows, log, hashes = journal_evidence(self.folder / "server/state/journal.db")
         return Evidence(
             acct=ACCT, signed=signed, told=told, rows=rows, log=log, hashes=hashes,
             lines=paper_lines(
                 self.terminal.ledger(), signed, ACCT, self.terminal.terms,
-                {one.rid: one.view.status for one in told},
+                claims,
             ),
         )  # fmt: skip

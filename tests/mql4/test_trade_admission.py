@@ -166,6 +166,15 @@ def test_no_order_of_many_near_their_deadline_begins_at_or_after_it(desk: TradeD
         assert all(one["pc_ms"] < desk.signed[word["rid"]][2] + 200 for one in sent)
 
 
+def test_an_order_that_a_slow_disk_held_past_its_deadline_is_not_sent(desk: TradeDesk) -> None:
+    desk.terminal.command("slow", "FileFlush", 1_100)
+    frames = desk.sign(Op.OPEN, an_open(), ttl=1_000)
+    word = desk.run(frames)
+    assert (word["status"], word["code"], desk.calls()) == ("DENIED", "EXPIRED", 0)
+    assert b"INTENT" in desk.journal()
+    assert desk.run(frames) == word
+
+
 # --- body, account, state, caps -------------------------------------------------------------------
 
 

@@ -77,7 +77,7 @@ def test_a_pending_order_rests_with_its_stops_and_expiration(
     )  # fmt: skip
     assert (word["status"], word["price"]) == ("WORKING", price)
     (sent,) = desk.terminal.submissions()
-    assert sent["fields"]["expiration"] == expiration
+    assert sent["fields"]["expiration"] == expiration + desk.terminal.terms.zone_ms
     (row,) = desk.terminal.orders()
     assert row["ticket"] == word["ticket"]
 
@@ -128,7 +128,7 @@ def test_a_pending_order_is_moved_and_without_a_price_only_its_stops_change(
     stops = desk.order(Op.MODIFY, modify(ticket, sl="1.08000"))
     assert (stops["status"], stops["price"], stops["sl"]) == ("DONE", "1.08400", "1.08000")
     (row,) = desk.terminal.orders()
-    assert row["expiration_s"] * 1000 == expiration
+    assert row["expiration_s"] * 1000 == expiration + desk.terminal.terms.zone_ms
     moved = desk.order(
         Op.MODIFY,
         modify(ticket, price="1.08300", sl="1.08000", old_sl="1.08000", expiration=0),
@@ -203,6 +203,17 @@ def test_a_reference_price_that_moved_beyond_the_deviation_is_denied(desk: Trade
     assert _moved(an_open(price="1.08523", deviation=0), "1.08510", "1.08522", desk) == (
         "PRICE_MOVED"
     )
+
+
+def test_a_reference_price_that_moves_while_the_disk_is_slow_is_denied(desk: TradeDesk) -> None:
+    desk.terminal.command("slow", "FileFlush", 1_000)
+    frames = desk.sign(Op.OPEN, an_open(price="1.08512", deviation=10), rid="5e" * 16)
+    desk.post("exec", 7, 0, frames.token.hex(), frames.body.hex())
+    desk.terminal.wait_for(lambda: b"INTENT" in desk.journal())
+    desk.terminal.command("price", "EURUSD", "1.08511", "1.08523")
+    desk.terminal.wait_for(lambda: bool(desk.terminal.prints))
+    word = desk.status("5e" * 16)
+    assert (word["status"], word["code"], desk.calls()) == ("DENIED", "PRICE_MOVED", 0)
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,8 @@ def _in_ea_file(text: str) -> set[bytes]:
     """Return the EA's keys; read by no parser of ours, which a test may just have broken."""
     found = {bytes.fromhex(word) for word in _HEX_WORD.findall(text)}
     for secret in re.findall(r"(?m)^curve_secret (\S{40})\r?$", text):
-        found |= both_forms(secret)
+        if _Z85_TEXT.match(secret):  # else a test has spoilt it
+            found |= both_forms(secret)
     return found
 
 

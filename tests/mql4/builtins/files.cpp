@@ -12,6 +12,7 @@
 #include "disk.hpp"
 #include "simulator/faults.hpp"
 #include "simulator/host.hpp"
+#include "simulator/pump.hpp"
 
 namespace {
 
@@ -130,6 +131,7 @@ void FileFlush(int handle) {
   if (file == nullptr) return;
   faults().reach("FileFlush", Moment::before);
   if (!file->flush()) mql_set_error(WRITE_ERROR);
+  terminal::wait_for_broker(faults().next_delay_ms("FileFlush"));
   faults().reach("FileFlush", Moment::inside);
   faults().reach("FileFlush", Moment::after);
 }

@@ -1,6 +1,7 @@
 #include "program.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 
 #include "host.hpp"
@@ -14,11 +15,19 @@ namespace terminal {
 namespace {
 
 constexpr long HANDLER_MS = 300;     // longer, and the chart's other events are late
+// The sanitizers make a program several times slower; what is meant is the program itself.
+constexpr long SANITIZED = 5;
 constexpr long SLEEP_MS = 3'000;     // in one handler, to wait for the trade context
 constexpr long INIT_MS = 5'000;      // docs.mql4.com/runtime/running waits as long for data
 constexpr long DEINIT_MS = 2'500;    // docs.mql4.com/runtime/event_fire: then it is killed
 constexpr long HANG_S = 60;          // generous: sanitizers and busy machines
 constexpr long FAR_US = 3'600'000'000L;
+
+long handler_ms() {
+  // Only the driver of a sanitized build sets it (tests/mql4/terminal.py).
+  static const bool sanitized = std::getenv("ASAN_OPTIONS") != nullptr;
+  return HANDLER_MS * (sanitized ? SANITIZED : 1);
+}
 
 }  // namespace
 
@@ -111,7 +120,7 @@ long Program::next_event_us() const {
 
 void Program::run_due_events() {
   if (running_ && period_us_ && real_us() >= next_timer_us_) {
-    if (hooks_.OnTimer) guarded("OnTimer", HANDLER_MS, [&] { hooks_.OnTimer(); });
+    if (hooks_.OnTimer) guarded("OnTimer", handler_ms(), [&] { hooks_.OnTimer(); });
     // What fell due meanwhile is lost: the next event comes at the next beat of the timer.
     if (period_us_) {
       const long late = std::max(0L, real_us() - next_timer_us_);
@@ -119,7 +128,7 @@ void Program::run_due_events() {
     }
   }
   if (running_ && tick_waits_) {
-    if (hooks_.OnTick) guarded("OnTick", HANDLER_MS, [&] { hooks_.OnTick(); });
+    if (hooks_.OnTick) guarded("OnTick", handler_ms(), [&] { hooks_.OnTick(); });
     tick_waits_ = false;  // a quote that came during OnTick queued nothing
   }
   if (running_ && removed_) deinit(REASON_OF_PROGRAM);

@@ -12,6 +12,7 @@
 #include "control.hpp"
 #include "program.hpp"
 #include "walk.hpp"
+#include "watchdog.hpp"
 
 namespace terminal {
 namespace {
@@ -78,6 +79,7 @@ void wait_for_event() {
 
 void wait_for_broker(long ms) {
   if (ms <= 0) return;
+  give_watchdog(ms);
   watch.excused = true;
   wait_until(real_us() + ms * 1000, nullptr);
   watch.excused = false;

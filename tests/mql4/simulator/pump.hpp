@@ -11,7 +11,7 @@ bool wait_until(long until_us, void *socket);
 // Idle: serves until an event of the program is due or a deferred command waits.
 void wait_for_event();
 
-void wait_for_broker(long ms);  // a trading call that takes so long
+void wait_for_broker(long ms);  // a trading call, or a disk, that takes so long
 void wait_in_sleep(long ms);    // docs.mql4.com/common/sleep
 
 // A control command that must not run inside a handler is waiting: handlers had better end.
