@@ -108,7 +108,9 @@ def _program(unit: str, options: Sequence[str]) -> Path:
     with _only_one("parts"):
         parts = _fixed_parts(options)
     name = f"program-{_digest(unit, *options, *(part.name for part in parts))}"
-    program = CACHE / name / "terminal"
+    # What is built of a changed copy goes away with it.
+    home = _mql4().parent / "built" if os.environ.get(COPY) else CACHE
+    program = home / name / "terminal"
     with _only_one(name):
         if not program.exists():
             program.parent.mkdir(parents=True, exist_ok=True)
