@@ -87,7 +87,9 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     if missing():
         raise BuildError(missing())
     path = _resolve(Path(source))
-    looked_up = tuple(include_dirs(path, [*include, _mql4() / "Include"]))
+    # Not before the program's own folders, unless all is built from a copy.
+    copy = [_mql4() / "Include"] if os.environ.get(COPY) else []
+    looked_up = tuple(include_dirs(path, [*include, *copy]))
     known = (path.resolve(), sanitize, looked_up)
     held = _built.get(known)
     # A test starts its terminal again and again; to translate the source takes half a second.
