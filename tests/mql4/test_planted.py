@@ -50,6 +50,7 @@ def test_a_text_that_the_source_does_not_have_any_more_is_an_error(tmp_path: Pat
         plant(HARMLESS._replace(name="moved", text="return"), source)
 
 
+@pytest.mark.long  # builds the Advisor
 def test_a_change_that_harms_nothing_is_not_called_found() -> None:
     result = hunt(HARMLESS)
     assert not result.found

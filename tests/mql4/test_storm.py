@@ -211,6 +211,7 @@ def _judge(house: House, journal: Path, orders: int) -> None:
     assert sum(row.view.status in DID for row in rows) > orders / 5
 
 
+@pytest.mark.long  # the short storm is test_mixed_orders.py
 def test_every_order_ends_and_the_promises_hold(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
