@@ -196,20 +196,6 @@ def test_rule_2_what_never_arrived_is_fenced_after_its_deadline_and_denied(
     assert len(set(opened(server))) == 1
 
 
-def test_rule_2_a_fenced_order_keeps_its_outcome_whoever_asks_the_server_about_it(
-    server: FakeServer, quick: Connector, kit: Kit
-) -> None:
-    server.fault(Op.OPEN, Lose(), Lose(), Lose(), Lose())
-    told = quick.buy("EURUSD", 0.01, client_order_id="lost", wait=5)
-    assert (told.status, told.code) == ("DENIED", "FENCED")
-    quick.close()
-    with Connector.from_config(kit.config, client="atlas") as bridge:
-        bridge.connect()
-        # The server's row of it has the rid alone: the id never arrived.
-        asked = bridge.order_status("lost")
-        assert (asked.status, asked.code, asked.rid) == ("DENIED", "FENCED", told.rid)
-
-
 def test_rule_2_an_order_that_ran_is_found_by_questions_however_many_replies_are_lost(
     server: FakeServer, quick: Connector
 ) -> None:
