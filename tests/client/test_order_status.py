@@ -1,4 +1,4 @@
-"""What a connector says of an order later: by its own journal's rid, whatever name the server has."""
+"""What a connector says of an order later: it asks by the rid that its own journal has."""
 
 from __future__ import annotations
 
