@@ -90,9 +90,10 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
     Bug(
         "numbers_as_asked_for", _B + "Facts.mqh",
         "   word.volume = DecimalShort(volume);\n   word.status = STATUS_FILLED;\n",
-        "   word.volume = DecimalShort(request.body.volume);\n   word.status = STATUS_FILLED;\n",
-        By.TEST, "add_up",
-        (_RECOVERY + "parts_of_a_fill_that_was_closed_in_part_meanwhile_add_up",),
+        "   word.volume = DecimalShort(volume);\n   word.status = STATUS_FILLED;\n"
+        "   if(request.body.price > 0) word.price = order.Price(request.body.price);\n",
+        By.TEST, "the_brokers_numbers",
+        (_ORDERS + "a_market_order_is_sent_once_as_signed_and_answered_with_the_brokers_numbers",),
     ),
     # --- twice ----------------------------------------------------------------------------
     Bug(
