@@ -36,8 +36,10 @@ class Body(Struct, frozen=True, kw_only=True):
 class Beat(Body, frozen=True, kw_only=True):
     """HELLO, BEAT, and the answer to HEALTH: who this EA is and how it stands.
 
-    `clock`, `started` are wall time, `market_ms` market time, all UTC ms; `book` grows when the
-    EA saw a change of positions or orders; `seq` is the number of its last event.
+    `clock`, `started` are wall time, `market_ms` market time, all UTC ms; `zone_ms` is what the
+    broker's clock differs from UTC by, None while the EA does not know it: then every market time
+    of its is the broker's. `book` grows when the EA saw a change of positions or orders; `seq` is
+    the number of its last event.
     """
 
     instance: str
@@ -63,6 +65,7 @@ class Beat(Body, frozen=True, kw_only=True):
     journal: Literal["OK", "FULL", "FATAL"] = "OK"
     book: Natural = 0
     market_ms: Natural = 0
+    zone_ms: Annotated[int, Meta(ge=-43_200_000, le=50_400_000)] | None = None
     seq: Natural = 0
     dropped: Natural = 0
     note: Annotated[str, Meta(max_length=256)] = ""

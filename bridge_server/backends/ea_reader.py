@@ -31,8 +31,11 @@ __all__ = ["Reader", "blank"]
 
 _TRIES: Final = 3
 _PAGES_MAX: Final = 1_000
-# Market time is the broker's own clock, which may shift by an hour twice a year.
-_SHIFT_MS: Final = 3_600_000 + 60_000
+# The EA turns the broker's times into UTC by today's zone: rows before a change of its clock are an
+# hour off, and the PC's clock may differ from the broker's by minutes.
+_SHIFT_MS: Final = 3_600_000 + 600_000
+# While it does not know the zone it says the broker's times; no zone is further west.
+_WEST_MS: Final = 12 * 3_600_000
 _ZERO: Final = ports.ZERO
 _T = TypeVar("_T", bound=Struct)
 
@@ -160,11 +163,11 @@ class Reader:
 
     def scan(self, since_wall_ms: int, beat: Beat) -> Scan | None:
         """Return the broker's records since a wall time (UTC ms), None when they cannot be read."""
-        behind = max(0, beat.clock - beat.market_ms) if beat.market_ms else beat.clock
-        since = max(0, since_wall_ms + (beat.market_ms - beat.clock) - _SHIFT_MS)
+        shift = _SHIFT_MS if beat.zone_ms is not None else _SHIFT_MS + _WEST_MS
+        since = max(0, since_wall_ms - shift)
         positions = self._pages("POSITIONS", lambda rows: rows.positions)
         orders = self._pages("ORDERS", lambda rows: rows.orders)
-        past = self.closed(since if behind < since_wall_ms else 0, 0)
+        past = self.closed(since, 0)
         if positions is None or orders is None or past is None:
             return None
         rows = Rows(

@@ -174,7 +174,8 @@ class Rehearsal:
         paper.start()
         self._paper = paper
         for quote in self._reader.learn_quotes({}).values():
-            self._ticks.add(quote.symbol, quote.bid, quote.ask, quote.time_ms)
+            time_ms = _market_ms(status, quote.time_ms)
+            self._ticks.add(quote.symbol, quote.bid, quote.ask, time_ms)
 
     def _completed(self, spec: SymbolSpec) -> SymbolSpec:
         # Some brokers leave the currencies out; the name then says them, as for any paper symbol.
@@ -195,13 +196,12 @@ class Rehearsal:
 
     def _hear(self, message: FromEa, status: EaStatus) -> None:
         """Take a tick; in the link's thread. Its own events are not for a rehearsal."""
-        del status
         if message.verb != "TICK":
             return
         symbol, bid, ask, time_ms = message.tick
         if symbol in self._served.symbols:
             self._heard_mono[symbol] = self._clock.mono_ms()
-            self._ticks.add(symbol, bid, ask, time_ms)
+            self._ticks.add(symbol, bid, ask, _market_ms(status, time_ms))
 
     # --- orders ----------------------------------------------------------------------------
 
@@ -284,3 +284,9 @@ class Rehearsal:
     def about(self) -> ExecutorState:
         """Return how the EA stands."""
         return about(self.link, self._clock.mono_ms())
+
+
+def _market_ms(status: EaStatus, time_ms: int) -> int:
+    # While the EA does not know the broker's zone its times are not UTC, and market time never goes
+    # back: the price counts, and market time stands still.
+    return time_ms if status.beat is not None and status.beat.zone_ms is not None else 0

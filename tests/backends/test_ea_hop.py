@@ -107,6 +107,23 @@ def test_a_body_may_have_fields_of_a_later_version() -> None:
     assert read_body(Beat, msgspec.json.encode(raw)) is not None
 
 
+@pytest.mark.parametrize("zone", [7_200_000, 0, -18_000_000, 19_800_000, None])
+def test_a_beat_names_the_brokers_zone_or_none(zone: int | None) -> None:
+    raw = {"instance": "a" * 16, "clock": 1, "account": 1, "server": "S", "kind": "demo"}
+    if zone is not None:
+        raw["zone_ms"] = zone
+    beat = read_body(Beat, msgspec.json.encode(raw))
+    assert beat is not None
+    assert beat.zone_ms == zone
+
+
+@pytest.mark.parametrize("zone", [50_400_001, -43_200_001, "7200000", 1.5])
+def test_a_zone_that_no_clock_has_is_no_beat(zone: object) -> None:
+    raw = {"instance": "a" * 16, "clock": 1, "account": 1, "server": "S", "kind": "demo",
+           "zone_ms": zone}  # fmt: skip
+    assert read_body(Beat, msgspec.json.encode(raw)) is None
+
+
 @pytest.mark.parametrize("price", ["1e5", "-0", "NaN", "1.", ".5", "0x1", "", "1" * 16])
 def test_a_number_that_is_no_decimal_of_the_protocol_is_refused(price: str) -> None:
     raw = {

@@ -89,9 +89,8 @@ class Act:
         told = self.bridge.wait(self.name, 0.0)
         assert told.final, told
         assert told.evidence == "EA", told
-        again = self.buy(_PATIENCE_S)
-        asked = self.bridge.order_status(self.name)
-        assert _outcome(told) == _outcome(again) == _outcome(asked)
+        for other in (self.buy(_PATIENCE_S), self.bridge.order_status(self.name)):
+            assert _outcome(other) == _outcome(told), f"{other!r}, and before that {told!r}"
         return End(told.status, told.code, self.begun())
 
 
@@ -157,7 +156,7 @@ def s_is_killed_unread(act: Act) -> None:
 
 
 def _returned(act: Act) -> bool:
-    return act.terminal.ledger()[-1]["phase"] == "return"
+    return bool(act.terminal.ledger()[-1]["phase"] == "return")
 
 
 def all_die(act: Act) -> None:
@@ -226,7 +225,7 @@ def call_hangs(act: Act) -> None:
 
 def _is_served(act: Act) -> None:
     began = time.monotonic()
-    assert act.bridge.ping()
+    assert act.bridge.ping().ms > 0
     assert act.bridge.halt("the call hangs").state == "HALTED"
     assert act.bridge.get_positions() is not None
     assert time.monotonic() - began < _SERVED_S

@@ -67,6 +67,11 @@ class Row(NamedTuple):
     call_ms: int = 0
 
     @property
+    def long_turns(self) -> bool:
+        """Whether a turn waits for more than one bound, as a rule."""
+        return self.number in (17, 19, 42)
+
+    @property
     def id(self) -> str:
         """The row's name in a report."""
         return f"{self.number} {self.what}"

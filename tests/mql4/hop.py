@@ -39,8 +39,8 @@ from tests.mql4.terminal import Terminal
 from tests.support.running import free_port
 
 __all__ = [
-    "ACCT", "INPUTS", "Hop", "Keyring", "Message", "SignedEvent", "attached", "stranger",
-    "wait_for", "write_keys",
+    "ACCT", "INPUTS", "Hop", "Keyring", "Message", "SignedEvent", "attached", "learn_zone",
+    "stranger", "wait_for", "write_keys",
 ]  # fmt: skip
 
 ACCT: Final = "mt4"
@@ -328,6 +328,22 @@ def attached(
             assert one.start() == 0, one.prints
             server.welcome()
         yield one, server
+
+
+def learn_zone(terminal: Terminal, hop: Hop) -> int:
+    """Let quotes come until the EA knows the broker's zone (two, a second apart); return it, ms.
+
+    No clock is moved: what is signed now stays fresh.
+    """
+    symbol = terminal.terms.symbols[0]
+
+    def knows() -> bool:
+        terminal.command("price", symbol.name, symbol.bid, symbol.ask)
+        return "zone_ms" in hop.beat()
+
+    wait_for(knows, "the zone stays unknown")
+    zone_ms: int = hop.beat()["zone_ms"]
+    return zone_ms
 
 
 def write_keys(folder: Path, data: bytes) -> None:

@@ -62,7 +62,7 @@ class House:
         self.port = free_port()
         self.folder = folder / ACCT
         self._make(folder, terms, extra)
-        own = {
+        own: dict[str, str | int | float | bool] = {
             "Symbols": ",".join(_SYMBOLS), "MaxLots": 10.0, "MaxPositions": 500,
             "ExpectedAccount": terms.account, "ExpectedServer": terms.server,
         }  # fmt: skip

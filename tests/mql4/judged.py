@@ -6,6 +6,9 @@ by its magic and comment, anything else by its ticket, its window and its fields
 signed value takes the signed text; what does not stays as the broker got it, and breaks S3. What
 belongs to nobody stays untagged, and breaks S5; a second submission of one request breaks S1.
 
+The broker's own clock is read by its zone (`BrokerTerms.zone_hours`): an expiration at the broker
+has to be the signed UTC instant, to the millisecond.
+
 The protective step of a market-execution entry (recovery.md "EA"; S2 excepts it) is no submission
 of its own: a change to exactly the signed stops of the entry that opened the ticket.
 """
@@ -54,12 +57,30 @@ def paper_lines(
         claims: rid -> the status that was told of it. Where several requests ask for the same, a
             submission goes to one that claims it: a false claim then lacks its submission.
     """
-    reader = _Reader(signed, acct, terms if terms is not None else BrokerTerms())
+    terms = terms if terms is not None else BrokerTerms()
+    lines = [_in_utc(line, terms.zone_ms) for line in lines]
+    reader = _Reader(signed, acct, terms)
     reader.claims = claims or {}
     reader.outcomes = {
         line["n"]: line["result"]["outcome"] for line in lines if line["phase"] == "end"
     }
     return [each for line in lines for each in reader.take(line)]
+
+
+def _in_utc(line: Line, zone_ms: int) -> Line:
+    """A line with the broker's times (`market_ms`, expirations) as UTC; 0 is none."""
+    line = dict(line)
+    if "market_ms" in line:
+        line["market_ms"] -= zone_ms
+    if line.get("fields", {}).get("expiration"):
+        expiration = line["fields"]["expiration"] - zone_ms
+        line["fields"] = {**line["fields"], "expiration": expiration}
+    if "orders" in line:
+        line["orders"] = [
+            {**row, "expiration_s": row["expiration_s"] and row["expiration_s"] - zone_ms // 1000}
+            for row in line["orders"]
+        ]
+    return line
 
 
 class _Reader:
@@ -233,8 +254,6 @@ def _open_as_signed(given: Fields, body: Open, symbol: SymbolTerms) -> None:
             given["price"] = body.price
         if symbol.ecn:
             given |= {name: getattr(body, name) for name in ("sl", "tp") if given[name] == "0"}
-    if given["expiration"] == body.expiration // 1000 * 1000:
-        given["expiration"] = body.expiration
 
 
 def _modify_as_signed(given: Fields, body: Modify, row: Line) -> None:
@@ -243,8 +262,6 @@ def _modify_as_signed(given: Fields, body: Modify, row: Line) -> None:
             given["price"] = body.price
         if row and given["expiration"] == row["expiration_s"] * 1000:
             given["expiration"] = body.expiration
-    elif given["expiration"] == body.expiration // 1000 * 1000:
-        given["expiration"] = body.expiration
 
 
 def _line(

@@ -17,6 +17,7 @@ from typing import Final
 
 from bridge_client import Connector, OrderResult, Quote
 from bridge_core.protocol.codes import ReasonCode
+from bridge_core.protocol.errors import BridgeError
 from tests.mql4.house import House
 from tests.support.running import wait_until
 
@@ -108,10 +109,13 @@ class Storm:
     def _order(self, bridge: Connector, dice: random.Random) -> OrderResult:
         symbol = dice.choice(_SYMBOLS)
         try:
-            held, rest = bridge.get_positions(), bridge.get_pending_orders()
-            quote = bridge.get_quote(symbol)
-        except Exception:  # noqa: BLE001  no answer is no reason to stop trading
+            return self._chosen(bridge, dice, symbol)
+        except BridgeError:  # a question was not answered: no reason to stop trading
             return bridge.buy(symbol, "0.01", wait=_WAIT_S)
+
+    def _chosen(self, bridge: Connector, dice: random.Random, symbol: str) -> OrderResult:
+        held, rest = bridge.get_positions(), bridge.get_pending_orders()
+        quote = bridge.get_quote(symbol)
         kind = dice.choice(
             ["buy", "sell", "stops", "pending", "close", "part", "modify", "cancel", "flatten"]
         )

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -271,6 +272,8 @@ class Terminal:
         match words:
             case ("price", symbol, bid, ask):
                 self._prices[symbol] = (bid, ask)
+            case ("zone", seconds):
+                self.terms = replace(self.terms, zone_hours=int(seconds) / 3600)
             case ("advance", ms):
                 self._advanced_ms += int(ms)
             case ("step_wall", ms):

@@ -52,7 +52,7 @@ def _symbols() -> tuple[SymbolTerms, ...]:
 class BrokerTerms:
     """The account and what it trades; the first symbol is the chart's.
 
-    `zone_hours` is the broker's time zone: market time is UTC plus it.
+    `zone_hours` is the broker's time zone: its clock is UTC plus it.
     """
 
     account: int = 12345678
@@ -61,12 +61,17 @@ class BrokerTerms:
     currency: str = "USD"
     leverage: int = 100
     balance: float = 10_000
-    zone_hours: int = 2
+    zone_hours: float = 2
     symbols: tuple[SymbolTerms, ...] = field(default_factory=_symbols)
 
     def command(self) -> tuple[str, ...]:
         """The `terms` command."""
         return (
             "terms", str(self.account), self.server, self.kind, self.currency,
-            str(self.leverage), str(self.zone_hours),
+            str(self.leverage), str(self.zone_ms // 1000),
         )  # fmt: skip
+
+    @property
+    def zone_ms(self) -> int:
+        """The broker's clock less UTC."""
+        return round(self.zone_hours * 3_600_000)

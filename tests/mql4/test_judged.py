@@ -103,6 +103,19 @@ def test_an_honest_run_keeps_every_promise(book: _Book, signed: dict[str, Signed
     assert _broken(book, signed) == set()
 
 
+def test_an_expiration_is_the_signed_moment_by_the_brokers_clock(
+    signed: dict[str, SignedOrder],
+) -> None:
+    """The ledger has the broker's local time: two hours ahead of UTC here."""
+    until = T0 + 3_600_000
+    signed[RIDS[0]] = _signed(Op.OPEN, _open(expiration=until))
+    terms = BrokerTerms(zone_hours=2)
+    for off, broken in (7_200_000, set()), (0, {"S3"}), (7_201_000, {"S3"}), (10_800_000, {"S3"}):
+        book = _Book()
+        book.entry(RIDS[0], expiration=until + off)
+        assert _broken(book, signed, terms) == broken, off
+
+
 def test_an_entry_twice_breaks_s1(book: _Book, signed: dict[str, SignedOrder]) -> None:
     book.entry(RIDS[0])
     assert _broken(book, signed) == {"S1"}

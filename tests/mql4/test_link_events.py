@@ -11,7 +11,7 @@ from bridge_core.protocol.messages import Flatten
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import parse_request
-from tests.mql4.hop import Hop, attached, wait_for
+from tests.mql4.hop import Hop, attached, learn_zone, wait_for
 from tests.mql4.terminal import Terminal
 from tests.support.builders import cancel_order, close_order, modify_order, open_order
 
@@ -185,10 +185,12 @@ def test_a_flatten_closes_as_ours(tmp_path: Path) -> None:
 
 def test_an_expired_order_is_told_as_expired(tmp_path: Path) -> None:
     with attached(tmp_path) as (terminal, hop):
+        zone_ms = learn_zone(terminal, hop)
         at = hop.ask("ACCOUNT")["market_ms"] // 1000 * 1000 + 900_000
         body = open_order("BUY_LIMIT", "0.10", price="1.08000", expiration=at)
         word, _rid = carried_out(hop, Op.OPEN, body, "WORKING")
         hop.event("order_placed", ticket=word["ticket"], expiration=at)
+        assert terminal.orders()[0]["expiration_s"] * 1000 == at + zone_ms
         terminal.command("advance", 901_000)
         terminal.command("price", "EURUSD", "1.08501", "1.08513")
         assert hop.event("order_expired", ticket=word["ticket"]).origin == "ours"

@@ -77,7 +77,7 @@ def test_a_pending_order_rests_with_its_stops_and_expiration(
     )  # fmt: skip
     assert (word["status"], word["price"]) == ("WORKING", price)
     (sent,) = desk.terminal.submissions()
-    assert sent["fields"]["expiration"] == expiration
+    assert sent["fields"]["expiration"] == expiration + desk.terminal.terms.zone_ms
     (row,) = desk.terminal.orders()
     assert row["ticket"] == word["ticket"]
 
@@ -128,7 +128,7 @@ def test_a_pending_order_is_moved_and_without_a_price_only_its_stops_change(
     stops = desk.order(Op.MODIFY, modify(ticket, sl="1.08000"))
     assert (stops["status"], stops["price"], stops["sl"]) == ("DONE", "1.08400", "1.08000")
     (row,) = desk.terminal.orders()
-    assert row["expiration_s"] * 1000 == expiration
+    assert row["expiration_s"] * 1000 == expiration + desk.terminal.terms.zone_ms
     moved = desk.order(
         Op.MODIFY,
         modify(ticket, price="1.08300", sl="1.08000", old_sl="1.08000", expiration=0),

@@ -81,6 +81,8 @@ class TradeDesk:
         folder: Path,
         inputs: Mapping[str, str | int | float | bool] | None = None,
         terms: BrokerTerms | None = None,
+        *,
+        quotes: bool = True,
     ) -> None:
         needs_compiler()
         self.house = House(_UNUSED_PORT)
@@ -91,6 +93,9 @@ class TradeDesk:
         self.terminal = Terminal(
             folder, inputs=wanted, terms=terms, source="programs/trade_main.mq4"
         )
+        self._quoted = quotes
+        first = self.terminal.terms.symbols[0]
+        self.price = (first.bid, first.ask)
         self.signed: dict[str, tuple[Op, Request, int]] = {}
         self._advanced_ms = 0
         self._number = 0
@@ -99,6 +104,8 @@ class TradeDesk:
         self._grow_old()
         write_keys(self.house, self.terminal.files)
         self.start()
+        if self._quoted:
+            self.quotes()
         return self
 
     def _grow_old(self) -> None:
@@ -135,13 +142,22 @@ class TradeDesk:
         """Move every clock."""
         self._advance_all(ms)
 
+    def quotes(self) -> None:
+        """Let two quotes come, a second apart: from them the Advisor knows the broker's zone."""
+        bid, ask = self.price
+        for _ in range(2):
+            self.advance(1_100)
+            self.terminal.command("price", "EURUSD", bid, ask)
+            self.ask("state")
+        self.terminal.prints.clear()
+
     def now_ms(self) -> int:
         """The signer's clock, UTC ms."""
         return time.time_ns() // 1_000_000 + self._advanced_ms
 
     def market_ms(self) -> int:
-        """The broker's clock, whole seconds in ms."""
-        return (self.now_ms() // 1000 + 7200) * 1000
+        """The broker's clock as UTC, whole seconds in ms."""
+        return self.now_ms() // 1000 * 1000
 
     # --- asking --------------------------------------------------------------------------------
 

@@ -274,7 +274,8 @@ class FakeEa:
     def beat(self) -> dict[str, Any]:
         """Return the Beat."""
         terms, desk = self.broker.terms, self.desk
-        return {
+        zone = {} if terms.zone_ms is None else {"zone_ms": terms.zone_ms}
+        return zone | {
             "instance": self.instance, "clock": self._clock.wall_ms(), "started": self._begun_ms,
             "build": _BUILD, "version": "fake", "dll": zmq.zmq_version(),
             "account": terms.account, "server": terms.server, "kind": terms.kind,

@@ -140,7 +140,7 @@ class Broker:
     # --- what the EA does with it ----------------------------------------------------------------
 
     def market_ms(self) -> int:
-        """Return the broker's clock: whole seconds, as MT4 gives it."""
+        """Return the broker's clock as the EA tells it: UTC ms, whole seconds."""
         return self._clock.wall_ms() // 1000 * 1000
 
     def submit(self, act: Act, *, dies_inside: bool = False) -> Done | Refused:

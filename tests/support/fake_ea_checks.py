@@ -143,7 +143,7 @@ class Checks:
             return _deny(ReasonCode.NO_QUOTE)
         if any(_off_grid(text, spec) for text in (body.price, body.sl, body.tp)):
             return _deny(ReasonCode.PRICE_GRID, spec.point)
-        return self._prices(body, spec)
+        return self._prices(body, spec) or self._expiration(body.expiration)
 
     def _prices(self, body: Open, spec: Spec) -> Denial | None:
         bid, ask, _ = self._desk.broker.market.quotes[body.symbol]
@@ -161,6 +161,14 @@ class Checks:
             return _deny(ReasonCode.STOPS_SIDE)
         return None
 
+    def _expiration(self, expiration: int) -> Denial | None:
+        broker = self._desk.broker
+        if expiration and broker.terms.zone_ms is None:
+            return _deny(ReasonCode.NO_QUOTE, "time zone of the broker")
+        if expiration and (expiration <= broker.market_ms() or expiration % 1000):
+            return _deny(ReasonCode.EXPIRATION, broker.market_ms(), expiration)
+        return None
+
     def _modify(self, body: Modify, iat: int) -> Denial | None:
         market = self._desk.broker.market
         trade = market.open.get(body.ticket) or market.pending.get(body.ticket)
@@ -173,7 +181,7 @@ class Checks:
             return _deny(ReasonCode.SUPERSEDED)
         if (trade.sl, trade.tp) != (Decimal(body.old_sl), Decimal(body.old_tp)):
             return _deny(ReasonCode.CHANGED, f"{body.old_sl}/{body.old_tp}")
-        return None
+        return self._expiration(body.expiration) if body.price != "0" else None
 
 
 def _off_grid(text: str, spec: Spec) -> bool:

@@ -59,10 +59,11 @@ class Terms(Struct, frozen=True, kw_only=True):
     balance: Decimal = Decimal(10_000)
     symbols: tuple[Spec, ...] = (Spec(),)
     comment_chars: int = 31
+    zone_ms: int | None = 7_200_000  # the broker's clock less UTC; None: not measured yet
 
 
 class Trade(Struct, kw_only=True):
-    """One ticket in any of its three lives: pending, open, closed. Times are market ms."""
+    """One ticket in any of its three lives: pending, open, closed. Times are UTC ms."""
 
     ticket: int
     symbol: str

@@ -18,6 +18,7 @@ public:
    void   Expect(long number, string server, bool allow_real);
    bool   IsReal(void);
    bool   IsRight(string &wanted, string &found);
+   bool   MayBeRead(void);
    bool   IsBusy(void);
    string Refusal(string &wanted, string &found);
 };
@@ -51,6 +52,12 @@ bool CAccount::IsRight(string &wanted, string &found) {
    wanted = "demo";
    found = IsReal() ? "real" : "demo";
    return(m_allow_real || !IsReal());
+}
+
+//--- Whether what the terminal shows concerns the user: no account was named, or it is this one.
+bool CAccount::MayBeRead(void) {
+   string wanted, found;
+   return(m_number == 0 || IsRight(wanted, found));
 }
 
 //--- One program of a terminal has the trade context at a time.

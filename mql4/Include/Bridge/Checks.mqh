@@ -124,7 +124,8 @@ bool CChecks::ModifyMay(CRoom &room, CRequest &request, CWord &word) {
       wanted.price = request.body.StopsOnly() ? order.open_price : request.body.price;
    wanted.sl = request.body.sl;
    wanted.tp = request.body.tp;
-   wanted.expiration = request.body.expiration;
+   // A change of stops leaves price and expiration alone, whatever it says of them.
+   wanted.expiration = request.body.StopsOnly() ? 0 : request.body.expiration;
    wanted.sets_price = wanted.price != order.open_price;
    wanted.reference = 0;
    if(!PriceMay(request, order, word)) return(false);

@@ -67,6 +67,8 @@ bool CDesk::Start(CDeskInputs &inputs, string &why) {
       return(false);
    if(StringLen(warning) > 0) room.alerts.Raise("error", "STATE_LOST", warning);
    if(StringLen(why) > 0) room.alerts.Raise("error", "JOURNAL", why);
+   if(room.state.Zoned()) room.market.zone.Restore(room.state.ZoneMs());
+   else room.market.zone.Reset();
    room.LearnMarketTime();
    m_reconciler.Start(room);
    why = warning;

@@ -3,6 +3,7 @@
 //|                                                                   |
 //| As msgspec writes them: the fields in their order, those with     |
 //| their default left out. server_time is added when it is signed.   |
+//| Times come in as the broker's (seconds) and are told as UTC ms.   |
 //+-------------------------------------------------------------------+
 #property strict
 #include <Bridge/Core.mqh>
@@ -10,12 +11,16 @@
 
 class CEventBodies {
 private:
+   CZone m_zone;
+
    void Put(CJson &json, string name, string value);
    void PutNumber(CJson &json, string name, long value);
+   void PutTime(CJson &json, string name, long time);
    void Origin(CJson &json, CRow &row);
    void Opening(CJson &json, string type, CRow &row, long time);
 
 public:
+   void Follow(CZone &zone) { m_zone.CopyFrom(zone); }
    string Opened(CRow &row, bool was_pending);
    string Modified(CRow &row, long time);
    string Closed(CRow &row, string reason, long rest, int next);
@@ -34,6 +39,10 @@ void CEventBodies::PutNumber(CJson &json, string name, long value) {
    if(value != 0) json.Number(name, value);
 }
 
+void CEventBodies::PutTime(CJson &json, string name, long time) {
+   PutNumber(json, name, m_zone.ToUtcMs(time * 1000));
+}
+
 void CEventBodies::Origin(CJson &json, CRow &row) {
    PutNumber(json, "magic", row.magic);
    Put(json, "comment", row.words);
@@ -46,7 +55,7 @@ void CEventBodies::Opening(CJson &json, string type, CRow &row, long time) {
    json.Begin();
    json.Text("type", type);
    json.Text("symbol", row.symbol);
-   PutNumber(json, "time", time * 1000);
+   PutTime(json, "time", time);
    json.Number("ticket", row.ticket);
 }
 
@@ -127,7 +136,7 @@ string CEventBodies::Order(string type, CRow &row, string message) {
    Put(json, "tp", row.Price(row.tp));
    Origin(json, row);
    Put(json, "message", message);
-   PutNumber(json, "expiration", row.expiration * 1000);
+   PutTime(json, "expiration", row.expiration);
    return(json.Done());
 }
 
@@ -135,7 +144,7 @@ string CEventBodies::Account(void) {
    CJson json;
    json.Begin();
    json.Text("type", "account_update");
-   PutNumber(json, "time", (long)TimeCurrent() * 1000);
+   PutTime(json, "time", (long)TimeCurrent());
    Put(json, "balance", DecimalOf(AccountBalance(), ORDER_MONEY_DIGITS));
    Put(json, "equity", DecimalOf(AccountEquity(), ORDER_MONEY_DIGITS));
    Put(json, "margin", DecimalOf(AccountMargin(), ORDER_MONEY_DIGITS));
@@ -147,7 +156,7 @@ string CEventBodies::Alert(string level, string code, string message) {
    CJson json;
    json.Begin();
    json.Text("type", "alert");
-   PutNumber(json, "time", (long)TimeCurrent() * 1000);
+   PutTime(json, "time", (long)TimeCurrent());
    Put(json, "code", code);
    Put(json, "level", level);
    Put(json, "message", message);

@@ -54,6 +54,7 @@ public:
    bool Scan(CJournal &journal, uint tick);
    void Account(void);
    void Alert(string level, string code, string message);
+   void Follow(CZone &zone) { m_bodies.Follow(zone); }  // before the calls below
    int Count(void) { return(ArraySize(m_queue)); }
    string Take(int index) { return(m_queue[index]); }
    void Forget(void) { ArrayResize(m_queue, 0); }

@@ -34,7 +34,7 @@ private:
 
 public:
    int    Look(CRoom &room, CRequest &request, CWord &word);
-   bool   AsWanted(CRequest &request, COrder &order);
+   bool   AsWanted(CRoom &room, CRequest &request, COrder &order);
    string Before(COrder &order);
    bool   StillOpen(CRoom &room, int ticket);
    int    TagSeen(CRoom &room, string rid);
@@ -130,11 +130,11 @@ string CEvidence::Before(COrder &order) {
 }
 
 //--- Whether sl, tp and, where they are asked for, price and expiration are as signed.
-bool CEvidence::AsWanted(CRequest &request, COrder &order) {
+bool CEvidence::AsWanted(CRoom &room, CRequest &request, COrder &order) {
    if(order.sl != request.body.sl || order.tp != request.body.tp) return(false);
    if(request.body.StopsOnly()) return(true);
    return(order.IsPending() && order.open_price == request.body.price
-          && 1000 * order.expiration == request.body.expiration);
+          && room.market.zone.ToUtcMs(1000 * order.expiration) == request.body.expiration);
 }
 
 //--- Levels that are neither the old nor the wanted ones prove nothing: somebody else changed
@@ -142,7 +142,7 @@ bool CEvidence::AsWanted(CRequest &request, COrder &order) {
 int CEvidence::LookModify(CRoom &room, CRequest &request, CWord &word) {
    COrder order;
    if(!room.pools.ByTicket(request.ticket, order)) return(LOOK_BLIND);
-   if(AsWanted(request, order)) return(Modified(room, request, order, word));
+   if(AsWanted(room, request, order)) return(Modified(room, request, order, word));
    if(order.sl != request.body.old_sl || order.tp != request.body.old_tp) return(LOOK_BLIND);
    if(!request.body.StopsOnly() && Before(order) != request.before) return(LOOK_BLIND);
    return(LOOK_NOTHING);

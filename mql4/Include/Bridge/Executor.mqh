@@ -111,7 +111,7 @@ bool CExecutor::Compose(CRoom &room, CRequest &request, CSpec &spec, CEntry &ent
    entry.sl = DecimalToDouble(request.body.sl, spec.digits);
    entry.tp = DecimalToDouble(request.body.tp, spec.digits);
    entry.comment = TagComment(tag, request.body.comment);
-   entry.expiration = (datetime)(request.body.expiration / 1000);
+   entry.expiration = (datetime)(room.market.zone.FromUtcMs(request.body.expiration) / 1000);
    if(room.market_execution && !OrderTypeRests(entry.type)) {
       entry.sl = 0;
       entry.tp = 0;
@@ -157,7 +157,7 @@ void CExecutor::Modify(CRoom &room, CHerald &herald, CRequest &request, CWord &w
       m_scribe.Deny(room, request, word);
       return;
    }
-   if(m_evidence.AsWanted(request, order)) {
+   if(m_evidence.AsWanted(room, request, order)) {
       AlreadySo(room, request, order, word);
       return;
    }
@@ -165,7 +165,8 @@ void CExecutor::Modify(CRoom &room, CHerald &herald, CRequest &request, CWord &w
    if(!Begin(room, herald, request, word)) return;
    bool stops_only = request.body.StopsOnly();
    long price = stops_only ? order.open_price : request.body.price;
-   long expiration = stops_only ? order.expiration : request.body.expiration / 1000;
+   long expiration = order.expiration;
+   if(!stops_only) expiration = room.market.zone.FromUtcMs(request.body.expiration) / 1000;
    bool modified = room.trader.Modify(order.ticket, DecimalToDouble(price, order.digits),
                                       DecimalToDouble(request.body.sl, order.digits),
                                       DecimalToDouble(request.body.tp, order.digits),

@@ -15,7 +15,7 @@ public:
    long   price;              // 1e-8 units: of a pending order; 0: at the market
    long   sl;
    long   tp;
-   long   expiration;         // market ms; 0: none
+   long   expiration;         // UTC ms, as signed; 0: none
    long   reference;          // of a market order; 0: none
    bool   sets_price;         // false: a resting price that stays where it is
 };
@@ -110,10 +110,14 @@ bool CLevels::FarEnough(CSpec &spec, CProposal &wanted, CWord &word) {
    return(true);
 }
 
-//--- An expiration is the broker's time still to come, whole seconds, of a pending order.
+//--- An expiration is a time still to come, whole seconds, of a pending order. Without the zone
+//    nobody could tell the broker which moment was signed.
 bool CLevels::ExpiresLater(CMarket &market, CProposal &wanted, CWord &word) {
    if(wanted.expiration == 0) return(true);
-   long now = market.NowMs();
+   if(!market.zone.Known())
+      return(word.Refuse(CODE_NO_QUOTE, "time zone of the broker",
+                         "not known before two fresh quotes"));
+   long now = market.UtcNowMs();
    if(OrderTypeRests(wanted.type) && wanted.expiration > now && wanted.expiration % 1000 == 0)
       return(true);
    return(word.Refuse(CODE_EXPIRATION, IntegerToString(now), IntegerToString(wanted.expiration)));

@@ -7,6 +7,7 @@
 #property strict
 #include <Bridge/Word.mqh>
 #include <Bridge/Order.mqh>
+#include <Bridge/Zone.mqh>
 
 class CSpec {
 public:
@@ -23,9 +24,12 @@ public:
 
 class CMarket {
 public:
+   CZone  zone;
+
    bool   Spec(string symbol, CSpec &spec);
    bool   Quote(CSpec &spec, long &bid, long &ask);
    long   NowMs(void);
+   long   UtcNowMs(void);
    bool   VolumeFits(CSpec &spec, long volume, long top, CWord &word);
 };
 
@@ -57,9 +61,14 @@ bool CMarket::Quote(CSpec &spec, long &bid, long &ask) {
    return(bid > 0 && ask >= bid);
 }
 
-//--- The broker's clock: the time of its last quote, UTC ms as far as it is UTC.
+//--- The broker's clock, ms: the time of its last quote.
 long CMarket::NowMs(void) {
    return(1000 * (long)TimeCurrent());
+}
+
+//--- The same as UTC, as it is told outside.
+long CMarket::UtcNowMs(void) {
+   return(zone.ToUtcMs(NowMs()));
 }
 
 //--- Whether a volume lies within the bounds and on the step; `top` is what there is to close,

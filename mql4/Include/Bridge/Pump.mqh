@@ -132,10 +132,11 @@ void CPump::Once(bool wait) {
       got = link.Receive(m_hop, false);
    }
    desk.Turn(link);
+   m_events.Follow(desk.room.market.zone);
    if(TickDue(m_scanned, PUMP_SCAN_MS)) Scan();
    Tell();
    Greet();
-   if(m_session && !Mismatch()) m_ticks.Look(desk.room.caps, link);
+   if(m_session && !Mismatch()) m_ticks.Look(desk.room.caps, desk.room.market.zone, link);
 }
 
 void CPump::Handle(void) {

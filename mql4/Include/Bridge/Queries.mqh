@@ -25,8 +25,8 @@ private:
 
    bool Select(int index, int pool);
    bool Wanted(CRow &row, int magic, bool positions);
-   void Trades(CJson &json, string name, long first, int magic);
-   string Rows(CHop &hop);
+   void Trades(CJson &json, CZone &zone, string name, long first, int magic);
+   string Rows(CHop &hop, CDesk &desk);
    string History(CHop &hop, CDesk &desk, COrigin &origin);
    string Tag(CHop &hop, CDesk &desk, COrigin &origin);
    void WriteClosed(CJson &json, int ticket, CDesk &desk, COrigin &origin);
@@ -42,7 +42,7 @@ public:
 
    CQueries(void);
    string Beat(CDesk &desk);
-   string Account(void);
+   string Account(CDesk &desk);
    bool Answer(CHop &hop, CDesk &desk, COrigin &origin, string &json);
 };
 
@@ -58,12 +58,12 @@ CQueries::CQueries(void) {
 
 //--- false: not a query
 bool CQueries::Answer(CHop &hop, CDesk &desk, COrigin &origin, string &json) {
-   if(hop.word == "ACCOUNT") json = Account();
+   if(hop.word == "ACCOUNT") json = Account(desk);
    else if(hop.word == "HEALTH") json = Beat(desk);
-   else if(hop.word == "POSITIONS" || hop.word == "ORDERS") json = Rows(hop);
+   else if(hop.word == "POSITIONS" || hop.word == "ORDERS") json = Rows(hop, desk);
    else if(hop.word == "HISTORY") json = History(hop, desk, origin);
    else if(hop.word == "TAG") json = Tag(hop, desk, origin);
-   else return(m_quotes.Answer(hop, json));
+   else return(m_quotes.Answer(hop, desk.room.market, json));
    return(true);
 }
 
@@ -96,14 +96,15 @@ string CQueries::Beat(CDesk &desk) {
    json.Number("max_positions", desk.room.caps.MaxPositions());
    json.Text("journal", desk.room.journal.HealthText());
    json.Number("book", book);
-   json.Number("market_ms", (long)TimeCurrent() * 1000);
+   json.Number("market_ms", desk.room.market.UtcNowMs());
+   if(desk.room.market.zone.Known()) json.Number("zone_ms", desk.room.market.zone.OffsetMs());
    json.Number("seq", seq);
    json.Number("dropped", dropped);
    json.Text("note", note);
    return(json.Done());
 }
 
-string CQueries::Account(void) {
+string CQueries::Account(CDesk &desk) {
    CJson json;
    json.Begin();
    json.Text("balance", DecimalOf(AccountBalance(), ORDER_MONEY_DIGITS));
@@ -114,7 +115,7 @@ string CQueries::Account(void) {
    double level = AccountMargin() > 0 ? 100 * AccountEquity() / AccountMargin() : 0;
    json.Text("margin_level", level > 0 ? DecimalOf(level, ORDER_MONEY_DIGITS) : "");
    json.Flag("connected", IsConnected());
-   json.Number("market_ms", (long)TimeCurrent() * 1000);
+   json.Number("market_ms", desk.room.market.UtcNowMs());
    json.Number("book", book);
    return(json.Done());
 }
@@ -132,7 +133,7 @@ bool CQueries::Wanted(CRow &row, int magic, bool positions) {
 }
 
 //--- the rows of one kind from `first` on, and their total
-void CQueries::Trades(CJson &json, string name, long first, int magic) {
+void CQueries::Trades(CJson &json, CZone &zone, string name, long first, int magic) {
    bool positions = (name == "positions");
    long total = 0;
    int written = 0;
@@ -145,7 +146,7 @@ void CQueries::Trades(CJson &json, string name, long first, int magic) {
       total++;
       if(total <= first || written >= QUERY_ROWS_MAX || json.Size() > QUERY_CHARS_MAX) continue;
       written++;
-      json.Raw("", positions ? row.PositionText() : row.OrderText());
+      json.Raw("", positions ? row.PositionText(zone) : row.OrderText(zone));
    }
    json.Close();
    if(magic == 0) {
@@ -155,14 +156,15 @@ void CQueries::Trades(CJson &json, string name, long first, int magic) {
    else if(written < total) m_failed = true;
 }
 
-string CQueries::Rows(CHop &hop) {
+string CQueries::Rows(CHop &hop, CDesk &desk) {
    long first = 0;
    if(!hop.Number(2, first)) return(QueryError("BODY"));
    m_failed = false;
    CJson json;
    json.Begin();
    json.Number("book", book);
-   Trades(json, hop.word == "POSITIONS" ? "positions" : "orders", first, 0);
+   string name = hop.word == "POSITIONS" ? "positions" : "orders";
+   Trades(json, desk.room.market.zone, name, first, 0);
    return(json.Done());
 }
 
@@ -188,14 +190,16 @@ void CQueries::WriteClosed(CJson &json, int ticket, CDesk &desk, COrigin &origin
    }
    CRow row;
    if(!row.Take()) m_failed = true;
-   json.Raw("", row.ClosedText(origin.ClosedByUs(desk.room.journal, row.ticket)));
+   json.Raw("", row.ClosedText(desk.room.market.zone, origin.ClosedByUs(desk.room.journal, row.ticket)));
 }
 
-//--- closed between two market times (ms, the ends included; 0 as the second: no end)
+//--- closed between two times (UTC ms, the ends included; 0 as the second: no end)
 string CQueries::History(CHop &hop, CDesk &desk, COrigin &origin) {
    long from = 0, to = 0, first = 0;
    if(!hop.Number(2, from) || !hop.Number(3, to) || !hop.Number(4, first))
       return(QueryError("BODY"));
+   from = desk.room.market.zone.FromUtcMs(from);
+   to = desk.room.market.zone.FromUtcMs(to);
    m_failed = false;
    long keys[];
    ArrayResize(keys, OrdersHistoryTotal());
@@ -235,8 +239,8 @@ string CQueries::Tag(CHop &hop, CDesk &desk, COrigin &origin) {
    m_failed = false;
    CJson json;
    json.Begin();
-   Trades(json, "positions", 0, (int)magic);
-   Trades(json, "orders", 0, (int)magic);
+   Trades(json, desk.room.market.zone, "positions", 0, (int)magic);
+   Trades(json, desk.room.market.zone, "orders", 0, (int)magic);
    json.OpenArray("closed");
    for(int i = 0; i < OrdersHistoryTotal(); i++) {
       if(!Select(i, MODE_HISTORY) || OrderMagicNumber() != magic) continue;

@@ -21,42 +21,41 @@ string QueryError(string code) {
 
 class CQuotes {
 private:
-   CMarket m_market;
-
-   string Quote(string symbol);
-   string Spec(string symbol);
-   string Check(CHop &hop);
+   string Quote(CMarket &market, string symbol);
+   string Spec(CMarket &market, string symbol);
+   string Check(CHop &hop, CMarket &market);
 
 public:
-   bool Answer(CHop &hop, string &json);
+   bool Answer(CHop &hop, CMarket &market, string &json);
 };
 
 //--- false: not one of these questions
-bool CQuotes::Answer(CHop &hop, string &json) {
-   if(hop.word == "QUOTE") json = Quote(hop.part[2]);
-   else if(hop.word == "SYMBOL") json = Spec(hop.part[2]);
-   else if(hop.word == "CHECK") json = Check(hop);
+bool CQuotes::Answer(CHop &hop, CMarket &market, string &json) {
+   if(hop.word == "QUOTE") json = Quote(market, hop.part[2]);
+   else if(hop.word == "SYMBOL") json = Spec(market, hop.part[2]);
+   else if(hop.word == "CHECK") json = Check(hop, market);
    else return(false);
    return(true);
 }
 
-string CQuotes::Quote(string symbol) {
+string CQuotes::Quote(CMarket &market, string symbol) {
    CSpec spec;
    long bid = 0, ask = 0;
-   if(!m_market.Spec(symbol, spec) || !m_market.Quote(spec, bid, ask))
+   if(!market.Spec(symbol, spec) || !market.Quote(spec, bid, ask))
       return(QueryError("SYMBOL_UNKNOWN"));
    CJson json;
    json.Begin();
    json.Text("symbol", symbol);
    json.Text("bid", DecimalText(bid, spec.digits));
    json.Text("ask", DecimalText(ask, spec.digits));
-   json.Number("time_ms", 1000 * (long)MarketInfo(symbol, MODE_TIME));
+   long time_s = (long)MarketInfo(symbol, MODE_TIME);
+   json.Number("time_ms", market.zone.ToUtcMs(1000 * time_s));
    return(json.Done());
 }
 
-string CQuotes::Spec(string symbol) {
+string CQuotes::Spec(CMarket &market, string symbol) {
    CSpec spec;
-   if(!m_market.Spec(symbol, spec)) return(QueryError("SYMBOL_UNKNOWN"));
+   if(!market.Spec(symbol, spec)) return(QueryError("SYMBOL_UNKNOWN"));
    CJson json;
    json.Begin();
    json.Text("symbol", symbol);
@@ -74,13 +73,13 @@ string CQuotes::Spec(string symbol) {
 }
 
 //--- what an order would take, at the price of now; `free_margin` is what would be left
-string CQuotes::Check(CHop &hop) {
+string CQuotes::Check(CHop &hop, CMarket &market) {
    CSpec spec;
    int type = OrderTypeOf(hop.part[2]);
    long units = 0, bid = 0, ask = 0;
    string symbol = hop.part[4];
    if(type < 0 || !DecimalParse(hop.part[3], units) || units <= 0) return(QueryError("BODY"));
-   if(!m_market.Spec(symbol, spec) || !m_market.Quote(spec, bid, ask))
+   if(!market.Spec(symbol, spec) || !market.Quote(spec, bid, ask))
       return(QueryError("SYMBOL_UNKNOWN"));
    bool buys = OrderTypeBuys(type);
    ResetLastError();

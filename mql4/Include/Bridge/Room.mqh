@@ -49,6 +49,7 @@ public:
    bool     CanSee(void);
    long     SettleMs(void);
    void     LearnMarketTime(void);
+   void     LearnZone(void);
    long     MarketMsAt(long wall_ms);
 };
 
@@ -62,10 +63,28 @@ CRoom::CRoom(void) {
 //--- The broker's clock is shown by quotes only and stands still between them, so the largest
 //    difference from UTC that was seen is the nearest to the true one, and never beyond it.
 void CRoom::LearnMarketTime(void) {
+   LearnZone();
    long market_ms = market.NowMs();
    if(market_ms <= 0 || !clock.Healthy()) return;
    long offset_ms = market_ms - clock.WallMs();
    if(offset_ms > market_offset_ms) market_offset_ms = offset_ms;
+}
+
+//--- Measure the broker's zone while its quotes may be believed; say and keep what is new.
+void CRoom::LearnZone(void) {
+   if(!IsConnected() || !account.MayBeRead() || !clock.Healthy()) {
+      market.zone.Blind();
+      return;
+   }
+   bool known = market.zone.Known();
+   string before = market.zone.Text();
+   if(!market.zone.Observe((long)TimeCurrent(), clock.WallMs(), clock.MonoMs())) return;
+   market_offset_ms = MARKET_TIME_UNKNOWN;
+   if(!known) Print("Bridge: the broker's clock is ", market.zone.Text());
+   else alerts.Raise("warning", "ZONE", "the broker's clock was set from " + before + " to "
+                     + market.zone.Text() + ": look at the expirations of pending orders");
+   if(!state.KeepZone(market.zone.OffsetMs()))
+      alerts.Raise("warning", "STATE_FILE", "the state file could not be written");
 }
 
 //--- The broker's time (ms) at a UTC time, never later than it was; 0: no quote was seen yet.

@@ -1,12 +1,13 @@
 //+-------------------------------------------------------------------+
 //| Row.mqh: one order of the terminal's pools, as the wire shows it  |
 //|                                                                   |
-//| protocol.md 14, rows. Times are market time, UTC ms as far as the |
-//| broker's clock is UTC; money in account currency.                 |
+//| protocol.md 14, rows. Money is in account currency. Times are the |
+//| broker's, in seconds; as text they are UTC ms (Zone.mqh).         |
 //+-------------------------------------------------------------------+
 #property strict
 #include <Bridge/Json.mqh>
 #include <Bridge/Order.mqh>
+#include <Bridge/Zone.mqh>
 
 #define ROW_NO_MONEY "0.00"
 
@@ -33,9 +34,9 @@ public:
    string Money(double money);
    string Reason(bool ours);
    long FromTicket(void);
-   string PositionText(void);
-   string OrderText(void);
-   string ClosedText(bool ours);
+   string PositionText(CZone &zone);
+   string OrderText(CZone &zone);
+   string ClosedText(CZone &zone, bool ours);
 };
 
 void CRow::Forget(void) {
@@ -132,7 +133,7 @@ void CRow::WriteMoney(CJson &json) {
    json.Text("comment", comment);
 }
 
-string CRow::PositionText(void) {
+string CRow::PositionText(CZone &zone) {
    CJson json;
    json.Number("ticket", ticket);
    json.Text("symbol", symbol);
@@ -143,11 +144,11 @@ string CRow::PositionText(void) {
    json.Text("sl", Price(sl));
    json.Text("tp", Price(tp));
    WriteMoney(json);
-   json.Number("opened_ms", opened * 1000);
+   json.Number("opened_ms", zone.ToUtcMs(opened * 1000));
    return(json.Done());
 }
 
-string CRow::OrderText(void) {
+string CRow::OrderText(CZone &zone) {
    CJson json;
    json.Number("ticket", ticket);
    json.Text("symbol", symbol);
@@ -156,14 +157,14 @@ string CRow::OrderText(void) {
    json.Text("price", Price(open_price));
    json.Text("sl", Price(sl));
    json.Text("tp", Price(tp));
-   json.Number("expiration_ms", expiration * 1000);
+   json.Number("expiration_ms", zone.ToUtcMs(expiration * 1000));
    json.Number("magic", magic);
    json.Text("comment", comment);
-   json.Number("placed_ms", opened * 1000);
+   json.Number("placed_ms", zone.ToUtcMs(opened * 1000));
    return(json.Done());
 }
 
-string CRow::ClosedText(bool ours) {
+string CRow::ClosedText(CZone &zone, bool ours) {
    CJson json;
    json.Number("ticket", ticket);
    json.Text("symbol", symbol);
@@ -174,8 +175,8 @@ string CRow::ClosedText(bool ours) {
    json.Text("sl", Price(sl));
    json.Text("tp", Price(tp));
    WriteMoney(json);
-   json.Number("opened_ms", opened * 1000);
-   json.Number("closed_ms", closed * 1000);
+   json.Number("opened_ms", zone.ToUtcMs(opened * 1000));
+   json.Number("closed_ms", zone.ToUtcMs(closed * 1000));
    json.Text("reason", Reason(ours));
    json.Number("from_ticket", FromTicket());
    return(json.Done());

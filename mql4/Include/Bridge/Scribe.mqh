@@ -68,7 +68,7 @@ bool CScribe::Sign(CRoom &room, CRecord &record, CWord &word) {
 //    written before anything else begins; it is true all the same.
 bool CScribe::Finish(CRoom &room, CRequest &request, CWord &word) {
    CJournalRow row;
-   word.market_ms = room.market.NowMs();
+   word.market_ms = room.market.UtcNowMs();
    if(!Attest(room, request, word)) return(false);
    request.ToRow(row);
    row.status = word.status;
@@ -105,7 +105,7 @@ bool CScribe::Tomb(CRoom &room, string rid, string kid, CWord &word) {
    word.rid = rid;
    word.status = STATUS_DENIED;
    word.code = CODE_FENCED;
-   word.market_ms = room.market.NowMs();
+   word.market_ms = room.market.UtcNowMs();
    record.kid = kid;
    record.rid = rid;
    record.op = OP_FENCE;

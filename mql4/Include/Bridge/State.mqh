@@ -4,6 +4,7 @@
 //|    ztb-ea-state/1                                                 |
 //|    latch 0|1|2 rid|- reason                                       |
 //|    beat kid sequence                                              |
+//|    zone east|west ms (the broker's clock against UTC; Zone.mqh)   |
 //|    modify ticket iat                                              |
 //|    end <first 16 hex digits of SHA-256 of all bytes before>       |
 //|                                                                   |
@@ -31,6 +32,8 @@ private:
    long   m_sequences[];
    long   m_tickets[];      // last applied MODIFY by ticket, the oldest first
    long   m_iats[];
+   bool   m_zoned;          // the zone was measured
+   long   m_zone_ms;
    long   m_saved_mono_ms;
    long   m_beat_mono_ms;
    long   m_alive_mono_ms;
@@ -55,6 +58,9 @@ public:
    void   DeadMan(int seconds, long mono_ms);
    long   ModifyIat(long ticket) const;
    bool   ModifyApplied(long ticket, long iat);
+   bool   Zoned(void) const { return(m_zoned); }
+   long   ZoneMs(void) const { return(m_zone_ms); }
+   bool   KeepZone(long offset_ms);
    bool   Flush(void);
 };
 
@@ -72,6 +78,8 @@ void CState::Reset(void) {
    ArrayResize(m_sequences, 0);
    ArrayResize(m_tickets, 0);
    ArrayResize(m_iats, 0);
+   m_zoned = false;
+   m_zone_ms = 0;
    m_saved_mono_ms = NEVER;
    m_beat_mono_ms = NEVER;
    m_alive_mono_ms = NEVER;
@@ -130,6 +138,12 @@ bool CState::Take(string line) {
       m_sequences[beats] = value;
       return(beats < BEAT_KIDS_MAX);
    }
+   if(words[0] == "zone") {
+      bool once = !m_zoned;
+      m_zoned = words[1] == "east" || words[1] == "west";
+      m_zone_ms = words[1] == "west" ? -value : value;
+      return(once && m_zoned);
+   }
    if(words[0] != "modify" || !TextIsInteger(words[1], LONG_MAX, key)) return(false);
    int modifies = ArraySize(m_tickets);
    ArrayResize(m_tickets, modifies + 1);
@@ -145,11 +159,21 @@ bool CState::Save(void) {
                  + " " + m_reason + "\n";
    for(int i = 0; i < ArraySize(m_kids); i++)
       text += "beat " + m_kids[i] + " " + IntegerToString(m_sequences[i]) + "\n";
+   if(m_zoned)
+      text += (m_zone_ms < 0 ? "zone west " : "zone east ")
+              + IntegerToString(m_zone_ms < 0 ? -m_zone_ms : m_zone_ms) + "\n";
    for(int i = 0; i < ArraySize(m_tickets); i++)
       text += "modify " + IntegerToString(m_tickets[i]) + " " + IntegerToString(m_iats[i])
              + "\n";
    m_dirty = !StateFileWrite(m_name, text);
    return(!m_dirty);
+}
+
+//--- Remember the broker's zone for the next start.
+bool CState::KeepZone(long offset_ms) {
+   m_zoned = true;
+   m_zone_ms = offset_ms;
+   return(Save());
 }
 
 //--- Write what the disk did not take before; call it at each turn and at the end.

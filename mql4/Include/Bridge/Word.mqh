@@ -35,7 +35,7 @@ public:
    string remaining_volume;
    long   remaining_ticket;
    int    retcode;            // MetaTrader's error code, 0: none
-   long   market_ms;          // the broker's clock
+   long   market_ms;          // the broker's clock as UTC
    string comment;
 
           CWord(void) { Clear(); }

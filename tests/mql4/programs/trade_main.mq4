@@ -140,6 +140,7 @@ void OnTick() {
    long number = StringToInteger(Argument(0));
    if(number <= g_done) return;
    g_done = number;
+   g_desk.room.LearnMarketTime();
    Print("A ", IntegerToString(number), " ", Answer(Argument(1)));
 }
 //+------------------------------------------------------------------+

@@ -63,7 +63,13 @@ Json terms(const Words &words) {
   account.leverage = static_cast<int>(to_integer(words[5]));
   if (account.leverage < 1 || (words[3] != "demo" && words[3] != "real"))
     throw std::invalid_argument("KIND is demo or real, LEVERAGE at least 1");
-  clock().set_server_zone(to_integer(words[6]) * 3600);
+  clock().set_server_zone(to_integer(words[6]));
+  return {};
+}
+
+// The broker sets its clock (a DST change): what happens from now on is of the new time.
+Json zone(const Words &words) {
+  clock().set_server_zone(to_integer(words[1]));
   return {};
 }
 
@@ -172,7 +178,8 @@ const Commands &account_commands() {
       {"orders", {orders, 1, 1, "orders"}},
       {"symbol", {symbol, 13, 13, "symbol NAME DIGITS CONTRACT MIN MAX STEP STOPS FREEZE BASE "
                                   "PROFIT COMMISSION ECN"}},
-      {"terms", {terms, 7, 7, "terms NUMBER SERVER KIND CURRENCY LEVERAGE ZONE_HOURS"}},
+      {"terms", {terms, 7, 7, "terms NUMBER SERVER KIND CURRENCY LEVERAGE ZONE_SECONDS"}},
+      {"zone", {zone, 2, 2, "zone SECONDS: the broker's clock is UTC plus this"}},
       {"account", {account, 4, 5, "account NUMBER SERVER KIND [BALANCE]", true}},
       {"balance", {balance, 3, 3, "balance ACCOUNT AMOUNT"}},
       {"deposit", {deposit, 2, 3, "deposit AMOUNT [DAYS_AGO=0]"}},

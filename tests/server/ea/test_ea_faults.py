@@ -95,10 +95,25 @@ def test_a_slow_broker_call_is_no_death_once_it_is_announced(house: EaHouse) -> 
 
 def test_after_a_reconnect_only_questions_are_asked(house: EaHouse) -> None:
     server, client = house.ready()
-    house.ea.hang_up()
-    wait_until(lambda: client.open(volume="0.01").status == "FILLED", 8)
+    heard: list[str] = []
+    original = house.ea._body
+
+    def hang_up_over_the_first_order(ask: object, number: int) -> object:
+        body = original(ask, number)  # type: ignore[arg-type]
+        heard.append(ask.word)  # type: ignore[attr-defined]
+        if heard.count("EXEC") > 1 or heard[-1] != "EXEC":
+            return body
+        house.ea.hang_up()
+        return None  # it ran, and its answer is lost with the connection
+
+    house.ea._body = hang_up_over_the_first_order  # type: ignore[method-assign]
+    answer = client.ask(client.sign(Op.OPEN, open_body(), ttl=500), 10_000)
+    view = house.attested(client, answer.token.rid)
+    assert (view.status, view.evidence) == ("FILLED", "EA")
+    assert (heard.count("EXEC"), "STATUS" in heard) == (1, True)
     assert server.ea.link.status.instance == house.ea.instance
     assert house.broker.begun() == len(house.broker.market.open) == 1
+    assert client.open().status == "FILLED"  # over the new connection
 
 
 def test_a_server_that_restarts_meets_the_same_ea_again(house: EaHouse) -> None:

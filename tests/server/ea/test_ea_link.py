@@ -17,7 +17,7 @@ from bridge_core.protocol.views import AccountView
 from tests.support.ea_account import EaHouse
 from tests.support.fake_ea_checks import EaInputs
 from tests.support.listener import Listener
-from tests.support.raw_client import RawClient, decode, open_body
+from tests.support.raw_client import RawClient, decode, now_ms, open_body
 from tests.support.running import wait_until
 
 
@@ -131,6 +131,47 @@ def test_history_shows_both_ends_of_a_closed_trade(house: EaHouse) -> None:
     deals = client.query(Op.GET_HISTORY).deals
     assert {(deal.entry, deal.ticket) for deal in deals} == {("IN", ticket), ("OUT", ticket)}
     assert next(deal for deal in deals if deal.entry == "OUT").reason == "OURS"
+
+
+@pytest.mark.parametrize("zone", [7_200_000, -18_000_000, None])
+def test_a_scan_asks_in_utc_whatever_the_brokers_clock_says(
+    house: EaHouse, zone: int | None
+) -> None:
+    """While the zone is unknown the EA's times are the broker's, which may be 12 h behind UTC."""
+    house.broker.terms = structs.replace(house.broker.terms, zone_ms=zone)
+    asked: list[int] = []
+    original = house.ea._body
+
+    def listen(ask: Any, number: int) -> Any:
+        if ask.word == "HISTORY":
+            asked.append(int(ask.parts[1]))
+        return original(ask, number)
+
+    house.ea._body = listen  # type: ignore[method-assign]
+    server, _ = house.ready()
+    asked.clear()
+    since = now_ms() - 3 * 86_400_000
+    server.backend.scan(since)
+    most_h = 2 if zone is not None else 14
+    assert since - most_h * 3_600_000 <= asked[-1] <= since - (most_h - 1) * 3_600_000
+
+
+def test_an_expiration_goes_to_the_broker_and_comes_back_as_signed(house: EaHouse) -> None:
+    _, client = house.ready()
+    until = now_ms() // 1000 * 1000 + 60_000  # sooner than the broker's clock is ahead of UTC
+    answer = client.open(type="BUY_LIMIT", price="1.00000", expiration=until)
+    assert answer.status == "WORKING", answer.order()
+    assert client.query(Op.GET_ORDERS).orders[0].expiration == until
+
+
+def test_an_expiration_is_denied_by_the_ea_while_the_zone_is_unknown(house: EaHouse) -> None:
+    house.broker.terms = structs.replace(house.broker.terms, zone_ms=None)
+    _, client = house.ready()
+    until = now_ms() // 1000 * 1000 + 60_000
+    view = client.open(type="BUY_LIMIT", price="1.00000", expiration=until).order()
+    assert (view.status, view.code, house.broker.begun()) == ("DENIED", "NO_QUOTE", 0)
+    assert house.record_of(view).status == "DENIED"
+    assert client.open(type="BUY_LIMIT", price="1.00000").status == "WORKING"
 
 
 def test_check_estimates_through_the_ea_and_sends_nothing(house: EaHouse) -> None:

@@ -133,3 +133,31 @@ def test_an_ea_killed_in_its_broker_call_acts_at_most_once_and_says_what_happene
     else:
         assert desk.house.attested(desk.client, rid, 25).status == "FILLED"
     assert _submissions(desk) == 1
+
+
+def test_times_are_utc_from_the_signature_to_the_broker_and_back(desk: Desk) -> None:
+    """The broker keeps UTC+2: what is signed as UTC is one moment for everybody."""
+
+    def known() -> bool:
+        desk.terminal.command("price", "EURUSD", "1.08500", "1.08512")
+        beat = desk.server.ea.link.status.beat
+        return beat is not None and beat.zone_ms == desk.terminal.terms.zone_ms
+
+    wait_until(known)
+    client = desk.client
+    until = now_ms() // 1000 * 1000 + 3_600_000  # sooner than the broker's clock is ahead of UTC
+    wait_until(lambda: client.query(Op.GET_QUOTE).quotes[0].time < until)  # told anew, in UTC
+    wait_until(lambda: desk.server.backend.snapshot().market_ms < until)
+    pending = client.open(type="BUY_LIMIT", price="1.08000", expiration=until)
+    assert pending.status == "WORKING", pending.order()
+    (row,) = desk.terminal.orders()
+    assert row["expiration_s"] * 1000 == until + desk.terminal.terms.zone_ms
+    view = client.query(Op.GET_ORDERS).orders[0]
+    assert (view.expiration, abs(view.placed_at - now_ms()) < 60_000) == (until, True)
+    began = now_ms() - 10_000
+    ticket = client.open().order().ticket
+    closed = client.close_position(ticket).order()
+    assert abs(closed.execution_time - now_ms()) < 60_000
+    recent = client.query(Op.GET_HISTORY, since=began).deals
+    assert {deal.ticket for deal in recent} == {ticket}
+    assert all(abs(deal.time - now_ms()) < 60_000 for deal in recent)

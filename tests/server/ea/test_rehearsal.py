@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from bridge_core.host.clock import SystemClock
 from bridge_core.host.ledger import read_ledger
 from bridge_core.protocol import limits
 from bridge_core.protocol.operations import Op
@@ -24,6 +26,12 @@ def rehearsal(tmp_path: Path) -> Iterator[EaHouse]:
     """A paper account beside a terminal, nothing started."""
     with EaHouse(tmp_path, mode="paper") as one:
         yield one
+
+
+def _zone_of(server: EaServer) -> int | None:
+    assert isinstance(server.backend, Rehearsal)
+    beat = server.backend.link.status.beat
+    return beat.zone_ms if beat is not None else None
 
 
 def _ready(house: EaHouse) -> tuple[EaServer, RawClient]:
@@ -130,3 +138,17 @@ def test_changed_terms_of_a_symbol_do_not_lock_the_account_out(rehearsal: EaHous
     fresh = rehearsal.serve().client()
     wait_until(lambda: [p.ticket for p in fresh.query(Op.GET_POSITIONS).positions] == [ticket], 8)
     assert fresh.query(Op.GET_SYMBOL).symbols[0].stops_level == 7
+
+
+def test_while_the_brokers_zone_is_unknown_market_time_stands(rehearsal: EaHouse) -> None:
+    """The EA then says the broker's own time: taken for UTC it would run hours ahead for good."""
+    known = rehearsal.broker.terms
+    rehearsal.broker.terms = structs.replace(known, zone_ms=None)
+    server, client = _ready(rehearsal)
+    assert server.backend.snapshot().market_ms == 0
+    rehearsal.broker.terms = known
+    wait_until(lambda: _zone_of(server) == known.zone_ms)
+    rehearsal.broker.price("EURUSD", "1.08700", "1.08712")
+    wait_until(lambda: client.query(Op.GET_QUOTE).quotes[0].bid == "1.08700")
+    market_ms = server.backend.snapshot().market_ms
+    assert abs(market_ms - SystemClock().wall_ms()) < 60_000
