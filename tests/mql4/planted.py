@@ -177,7 +177,7 @@ LANGUAGE: Final[tuple[Bug, ...]] = (
     ),
     Bug(
         "a_handler_that_is_busy", _B + "Bridge.mqh",
-        "#define BRIDGE_TURN_MS   180", "#define BRIDGE_TURN_MS   1800",
+        "#define BRIDGE_TURN_MS   180", "#define BRIDGE_TURN_MS   400",
         By.VIOLATION, "was busy for", (_HELLO,),
     ),
 )  # fmt: skip

@@ -95,6 +95,12 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
         By.TEST, "the_brokers_numbers",
         (_ORDERS + "a_market_order_is_sent_once_as_signed_and_answered_with_the_brokers_numbers",),
     ),
+    Bug(
+        "part_of_a_fill_told_as_all", _B + "Facts.mqh",
+        "   else if(volume < request.body.volume) word.status = STATUS_PARTIAL;\n", "",
+        By.TEST, "fills_in_part",
+        (_ORDERS + "an_order_that_fills_in_part_is_partial_and_no_more_is_bought",),
+    ),
     # --- twice ----------------------------------------------------------------------------
     Bug(
         "request_id_not_looked_up", _B + "Admission.mqh",
