@@ -96,8 +96,8 @@ void start_stopwatch() {
 
 long slept_us() { return watch.slept; }
 
-long stopwatch_us() {
-  return thread_cpu_us() - watch.cpu_at_start - watch.cpu_waiting + watch.waited;
+long stopwatch_us(long slower) {
+  return (thread_cpu_us() - watch.cpu_at_start - watch.cpu_waiting) / slower + watch.waited;
 }
 
 }  // namespace terminal
