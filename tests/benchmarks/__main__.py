@@ -19,8 +19,9 @@ from bridge_core.protocol.messages import Open, decode_body, encode_body
 from bridge_core.protocol.operations import Purpose
 from bridge_core.protocol.signing import RequestKeys, request_mac_holds, sign_request
 from bridge_core.protocol.token import RequestToken, parse_request
-from tests.benchmarks import floor
+from tests.benchmarks import advisor, floor
 from tests.benchmarks.place import account
+from tests.benchmarks.table import quantile, row, timed
 
 PINGS = 2_000
 OPENS = 300
@@ -40,30 +41,6 @@ def free_port() -> int:
         except OSError:
             continue
         return port
-
-
-def quantile(times: list[float], share: float) -> float:
-    """Return a quantile of the sample."""
-    ordered = sorted(times)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def row(name: str, times: list[float], base: float | None, note: str = "") -> None:
-    """Print one line: median, p99, ratio of the median to the floor's."""
-    median = statistics.median(times)
-    ratio = f"{median / base:6.2f} x floor" if base else " " * 14
-    print(f"{name:34} {median:9.1f} {quantile(times, 0.99):9.1f}  {ratio}  {note}", flush=True)
-
-
-def timed(call: object, rounds: int) -> list[float]:
-    """Return microseconds per call."""
-    assert callable(call)
-    times = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - begun) * 1e6)
-    return times
 
 
 def sign_and_verify() -> tuple[list[float], list[float]]:
@@ -143,7 +120,7 @@ def crowd(connector: Path, clients: int, rounds: int) -> tuple[list[float], floa
 
 def main() -> int:
     """Measure and print."""
-    print(f"{'microseconds':34} {'median':>9} {'p99':>9}")
+    print(f"{'microseconds':40} {'median':>9} {'p99':>9}")
     with tempfile.TemporaryDirectory(prefix="ztb-bench-") as name:
         folder = Path(name)
         base_times = floor.measure(free_port(), 3_000)
@@ -185,6 +162,7 @@ def main() -> int:
                 time.sleep(FORGET_S)
                 times, rate = crowd(connector, clients, rounds)
                 row(f"PING, {clients} connectors at once", times, base, f"{rate:.0f} a second")
+        advisor.measure(folder / "advisor", base)
     print(f"on {os.cpu_count()} processors; nothing is asserted")
     return 0
 

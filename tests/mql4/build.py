@@ -1,5 +1,7 @@
 """From an MQL4 main file to a terminal with that program in it, cached by content.
 
+    python -m tests.mql4.build       # `make ea-build`: what most tests need, before they need it
+
 `build` translates the source, compiles it with every warning as an error, and links it with the
 run-time, the built-ins and the terminal, which are compiled once for each variant. Everything lies
 under build/ea (git-ignored) in folders named by a hash of what went in, so that a second call, or
@@ -14,12 +16,14 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.mql4.check import include_dirs, show
 from tests.mql4.diagnostics import Message, compile_unit
@@ -27,7 +31,7 @@ from tests.mql4.libraries import import_findings
 from tests.mql4.toolchain import HARNESS, MISSING, SANITIZE, compiler, zmq_header
 from tests.mql4.translator.translate import translate
 
-__all__ = ["COPY", "ROOT", "BuildError", "build", "missing"]
+__all__ = ["COPY", "ROOT", "BuildError", "build", "main", "missing"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 COPY: Final = "ZTB_MQL4"
@@ -38,8 +42,25 @@ _PLAIN: Final = ("-O1", "-g1")
 # What runs the program's own memory accesses; the terminal around it is the same in both variants.
 _WATCHED: Final = ("runtime", "builtins")
 _SANITIZED: Final = ("-O0", *SANITIZE)
-_JOBS: Final = 2
+_JOBS: Final = os.cpu_count() or 2
 _TIMEOUT_S: Final = 600
+# What takes long to compile and many tests start; the rest is built where it is needed.
+_COMMON: Final = (
+    ("Experts/BridgeEA.mq4", True), ("programs/trade_main.mq4", True),
+    ("programs/core_main.mq4", True), ("programs/core_main.mq4", False),
+    ("programs/Desk.mq4", False),
+)  # fmt: skip
+
+
+class _Built(NamedTuple):
+    """A program of this process, and what it was made of."""
+
+    files: tuple[Path, ...]
+    digest: str
+    program: Path
+
+
+_built: dict[tuple[Path, bool, tuple[Path, ...]], _Built] = {}
 
 
 class BuildError(Exception):
@@ -66,24 +87,46 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
     if missing():
         raise BuildError(missing())
     path = _resolve(Path(source))
-    made = translate(path, include_dirs(path, [*include, _mql4() / "Include"]))
+    # Not before the program's own folders, unless all is built from a copy.
+    copy = [_mql4() / "Include"] if os.environ.get(COPY) else []
+    looked_up = tuple(include_dirs(path, [*include, *copy]))
+    known = (path.resolve(), sanitize, looked_up)
+    held = _built.get(known)
+    # A test starts its terminal again and again; to translate the source takes half a second.
+    if held and held.program.exists() and held.digest == _contents(held.files):
+        return held.program
+    made = translate(path, looked_up)
     if made.findings:
         found = [Message(f.where.path, f.where.line, f.code, f.message) for f in made.findings]
         raise BuildError("\n".join(show(each) for each in found))
     if found := import_findings(made.unit()):
         raise BuildError("\n".join(show(each) for each in found))
-    options = _SANITIZED if sanitize else _PLAIN
-    with _only_one(CACHE):
-        parts = _fixed_parts(options)
-    home = _mql4().parent / "built" if os.environ.get(COPY) else CACHE
-    with _only_one(home):
-        folder = home / f"program-{_digest(made.unit(), *(part.name for part in parts))}"
-        program = folder / "terminal"
-        if not program.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            _compile_program(made.unit(), folder, options)
-            _link(folder / "unit.o", parts, program, options)
+    program = _program(made.unit(), _SANITIZED if sanitize else _PLAIN)
+    _built[known] = _Built(tuple(made.files), _contents(made.files), program)
     return program
+
+
+def _program(unit: str, options: Sequence[str]) -> Path:
+    with _only_one("parts"):
+        parts = _fixed_parts(options)
+    name = f"program-{_digest(unit, *options, *(part.name for part in parts))}"
+    # What is built of a changed copy goes away with it.
+    home = _mql4().parent / "built" if os.environ.get(COPY) else CACHE
+    program = home / name / "terminal"
+    with _only_one(name):
+        if not program.exists():
+            program.parent.mkdir(parents=True, exist_ok=True)
+            _compile_program(unit, program.parent, options)
+            _link(program.parent / "unit.o", parts, program, options)
+    return program
+
+
+def _contents(files: Iterable[Path]) -> str:
+    """What a build depends on: the program's files and the harness's own."""
+    whole = hashlib.sha256(_headers().encode())
+    for path in (*files, *_sources()):
+        whole.update(path.read_bytes() if path.exists() else b"gone")
+    return whole.hexdigest()
 
 
 def _mql4() -> Path:
@@ -115,7 +158,6 @@ def _fixed_parts(options: Sequence[str]) -> list[Path]:
     """Compile what changed of the run-time, the built-ins and the terminal; return the objects."""
     folder = CACHE / "parts"
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [path for part in PARTS for path in sorted((HARNESS / part).glob("*.cpp"))]
 
     def one(path: Path) -> Path:
         chosen = options if path.parent.name in _WATCHED else _PLAIN
@@ -128,7 +170,11 @@ def _fixed_parts(options: Sequence[str]) -> list[Path]:
         return to
 
     with ThreadPoolExecutor(_JOBS) as pool:
-        return list(pool.map(one, sources))
+        return list(pool.map(one, _sources()))
+
+
+def _sources() -> list[Path]:
+    return [path for part in PARTS for path in sorted((HARNESS / part).glob("*.cpp"))]
 
 
 @cache
@@ -164,11 +210,31 @@ def _digest(*texts: str) -> str:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def _only_one(name: str) -> Iterator[None]:
     import fcntl  # not on every platform; where it is not, nothing is built
 
     # Several test processes want the same program at the same moment: one makes it.
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    (CACHE / "locks").mkdir(parents=True, exist_ok=True)
+    with (CACHE / "locks" / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def main() -> int:
+    """Build what most tests start; 0 also where nothing can be built, since tests say so."""
+    if why := missing():
+        print(f"skipped: EA source ({why})", file=sys.stderr)
+        return 0
+    begun = time.monotonic()
+    try:
+        with ThreadPoolExecutor(_JOBS) as pool:
+            programs = list(pool.map(lambda one: build(one[0], sanitize=one[1]), _COMMON))
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(programs)} programs built in {time.monotonic() - begun:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

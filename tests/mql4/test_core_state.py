@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from tests.mql4.core import Core, needs_compiler
+from tests.mql4.build import build
+from tests.mql4.core import PROGRAM, Core, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -146,7 +147,10 @@ def test_a_halt_is_worse_than_a_missing_heartbeat(core: Core) -> None:
     assert answers[6] == ["REDUCE_ONLY", "HEARTBEAT", "3" * 32, "no heartbeat"]
 
 
-def test_the_last_modify_of_each_ticket_is_remembered_the_oldest_makes_room(core: Core) -> None:
+def test_the_last_modify_of_each_ticket_is_remembered_the_oldest_makes_room(
+    tmp_path: Path,
+) -> None:
+    core = Core(tmp_path, build(PROGRAM, sanitize=False))  # so many lines: seconds with sanitizers
     calls: list[tuple[str, ...]] = [FIRST]
     calls += [("s_modified", str(n), str(1000 + n)) for n in range(1, 513)]
     calls += [("s_modified", "1", "5000"), ("s_modified", "600", "7"),

@@ -156,7 +156,7 @@ def test_the_self_test_passes_and_says_so_group_by_group(core: Core) -> None:
     assert report[-1] == f"PASS: {len(vectors)} vectors, 0 failures"
 
 
-@pytest.mark.parametrize("damage", ["none", "vector"])
+@pytest.mark.parametrize("damage", ["none", pytest.param("vector", marks=pytest.mark.long)])
 def test_the_script_prints_a_line_per_group_and_fails_on_one_wrong_digit(
     tmp_path: Path, damage: str
 ) -> None:

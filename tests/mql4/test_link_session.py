@@ -123,11 +123,17 @@ def test_no_server_at_all_is_no_reason_to_stop(tmp_path: Path) -> None:
             hop.welcome()
 
 
+def look_now(terminal: Terminal) -> None:
+    """Let the five seconds pass after which the Advisor looks at its key file again."""
+    terminal.command("step_mono", 5_000)
+
+
 def test_a_changed_key_file_is_adopted(tmp_path: Path) -> None:
     with attached(tmp_path) as (terminal, hop):
         hop.keys.sets["late-1"] = hop.keys.new_set(Scope.REDUCE, "late-1")
         del hop.keys.sets["query-1"]
         write_keys(terminal.files, hop.keys.file(hop.endpoint))
+        look_now(terminal)
         wait_for(lambda: "late-1" in hop.expect("BEAT").body["kids"], "not adopted")
         assert hop.beat()["kids"] == list(hop.keys.sets)
         assert len(set(hop.instances)) == 1
@@ -137,14 +143,17 @@ def test_a_malformed_change_keeps_the_former_keys_and_is_told(tmp_path: Path) ->
     with attached(tmp_path) as (terminal, hop):
         before = hop.beat()["kids"]
         write_keys(terminal.files, hop.keys.file(hop.endpoint).replace(b"\nend\n", b"\nthe end\n"))
+        look_now(terminal)
         alert = hop.event("alert")
         assert (alert.level, alert.code) == ("warning", "EA_KEY_FILE")
         assert "line 13" in alert.message
         hop.expect("BEAT")
         assert hop.beat()["kids"] == before
         (terminal.files / "bridge.key").unlink()
+        look_now(terminal)
         assert "missing" in hop.event("alert").message
         write_keys(terminal.files, hop.keys.file(hop.endpoint))
+        look_now(terminal)
         terminal.wait_for(lambda: any("read anew" in line for line in terminal.prints))
         hop.beat()
 
@@ -152,6 +161,7 @@ def test_a_malformed_change_keeps_the_former_keys_and_is_told(tmp_path: Path) ->
 def test_a_changed_endpoint_is_connected_to(tmp_path: Path) -> None:
     with attached(tmp_path) as (terminal, hop), Hop(hop.keys) as elsewhere:
         write_keys(terminal.files, hop.keys.file(elsewhere.endpoint))
+        look_now(terminal)
         assert elsewhere.welcome().parts == (hop.instances[-1],)
         hop.greets = False
         while hop.read(0.1) is not None:  # what was said before
@@ -165,6 +175,7 @@ def test_changed_curve_keys_are_used(tmp_path: Path) -> None:
         keys.sets = hop.keys.sets
         with Hop(keys, free_port()) as other:
             write_keys(terminal.files, keys.file(other.endpoint))
+            look_now(terminal)
             other.welcome()
             assert other.refused == 0
 
@@ -172,8 +183,10 @@ def test_changed_curve_keys_are_used(tmp_path: Path) -> None:
 def test_a_key_file_of_another_account_begins_anew(tmp_path: Path) -> None:
     with attached(tmp_path) as (terminal, hop), Hop(Keyring(acct="other")) as other:
         write_keys(terminal.files, other.keys.file(other.endpoint))
+        look_now(terminal)
         hop.expect("BYE")
         assert other.welcome().parts != (hop.instances[-1],)
+        other.beat()  # it has looked at the book: what comes now is news
         terminal.command("manual_open", "EURUSD", "BUY", "0.10")
         other.event("position_opened")
 
@@ -219,6 +232,7 @@ def cpu_seconds(terminal: Terminal) -> float:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="platform: needs /proc")
+@pytest.mark.long
 def test_an_idle_advisor_uses_little_of_the_processor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from tests.mql4.mixed_orders import Storm
 from tests.mql4.needs import needs_compiler
 from tests.support.oracles import Broken, Evidence, broken_promises
 
-_SHORT: Final = 60
+_SHORT: Final = 30
 _LONG: Final = 1_000
 _SOAK: Final = 10_000
 _DID: Final = (Status.FILLED, Status.PARTIAL, Status.WORKING, Status.DONE)

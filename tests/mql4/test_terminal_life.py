@@ -152,7 +152,7 @@ def test_a_walk_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
         with desk.terminal:
             desk.terminal.start()
             desk.terminal.command("manual_open", "EURUSD", "BUY", "0.1")
-            desk.terminal.command("walk", "EURUSD", 7, 1)
+            desk.terminal.command("walk", "EURUSD", 7, 10)
             seen: list[float] = []
 
             def moved(desk: Desk = desk, seen: list[float] = seen) -> bool:

@@ -190,7 +190,8 @@ void CQueries::WriteClosed(CJson &json, int ticket, CDesk &desk, COrigin &origin
    }
    CRow row;
    if(!row.Take()) m_failed = true;
-   json.Raw("", row.ClosedText(desk.room.market.zone, origin.ClosedByUs(desk.room.journal, row.ticket)));
+   bool ours = origin.ClosedByUs(desk.room.journal, row.ticket);
+   json.Raw("", row.ClosedText(desk.room.market.zone, ours));
 }
 
 //--- closed between two times (UTC ms, the ends included; 0 as the second: no end)

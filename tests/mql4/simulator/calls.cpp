@@ -118,7 +118,10 @@ Answer Broker::call(const Call &asked) {
     call.comment.resize(COMMENT_CHARS);
   }
   const long n = ledger.next();
-  ledger.add(entry_of("begin", call, n, find(call.ticket)), fields_of(call, find(call.ticket)), {});
+  Json times;
+  times.integer("message_us", message_us()).integer("call_us", real_us());
+  ledger.add(entry_of("begin", call, n, find(call.ticket)), fields_of(call, find(call.ticket)), {},
+             times);
   ledger.flush();
   faults().reach(call.name, Moment::before);
   Answer answer{refuse_locally(call), -1};

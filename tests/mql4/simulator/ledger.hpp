@@ -3,9 +3,10 @@
 // One JSON object a line; the members are those of the paper ledger (protocol.md 13), so that the
 // same judges read it: v, phase, n, wall_ms, market_ms, op, magic, comment, deadline_wall_ms (0:
 // MetaTrader 4 knows none), fields, result. Further members here: pc_ms (what the PC believed),
-// mono_ms. Phases: start | begin (a program's call) | end (what the broker truly did of it) |
-// late (it will be done later) | return (what the program was told) | state (rows of the book
-// that changed, and the balance; n = 0 where no program asked for it).
+// mono_ms; of a begin: message_us, call_us (pump.hpp: the message's first frame, the call, on the
+// machine's monotonic clock). Phases: start | begin (a program's call) | end (what the broker truly
+// did of it) | late (it will be done later) | return (what the program was told) | state (rows of
+// the book that changed, and the balance; n = 0 where no program asked for it).
 #pragma once
 #include <string>
 

@@ -27,6 +27,7 @@ struct Stopwatch {
   bool excused = false;  // in a broker call or in Sleep
 };
 Stopwatch watch;
+long last_message_us = 0;
 
 // One nap: until the socket or standard input can be read, or the time is over.
 bool nap(long us, void *socket) {
@@ -95,6 +96,10 @@ void start_stopwatch() {
 }
 
 long slept_us() { return watch.slept; }
+
+void message_began() { last_message_us = real_us(); }
+
+long message_us() { return last_message_us; }
 
 long stopwatch_us(long slower) {
   return (thread_cpu_us() - watch.cpu_at_start - watch.cpu_waiting) / slower + watch.waited;

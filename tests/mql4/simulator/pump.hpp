@@ -26,4 +26,8 @@ void start_stopwatch();
 long stopwatch_us(long slower);
 long slept_us();  // what the handler spent in Sleep
 
+// When the program was given the first frame of its last message, us of real_us(); 0: never.
+void message_began();
+long message_us();
+
 }  // namespace terminal

@@ -60,6 +60,14 @@ const char *text_of(MqlBuf buffer, const char *function) {
   return nullptr;
 }
 
+void note_frame(void *socket) {
+  static bool within = false;  // the program has the one socket that receives messages
+  int more = 0;
+  size_t size = sizeof more;
+  if (!within) terminal::message_began();
+  within = zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &size) == 0 && more;
+}
+
 bool sets_a_curve_key(int option) {
   return option == ZMQ_CURVE_PUBLICKEY || option == ZMQ_CURVE_SECRETKEY ||
          option == ZMQ_CURVE_SERVERKEY || option == ZMQ_CURVE_SERVER;
@@ -194,7 +202,10 @@ int mqldll_libzmq__zmq_recv(int socket, MqlBuf data, int length, int flags) {
   }
   const int got =
       result_of(zmq_recv(pointer, data.p, static_cast<size_t>(length), flags | ZMQ_DONTWAIT));
-  if (got >= 0) faults().reach("zmq_recv", Moment::after);
+  if (got >= 0) {
+    note_frame(pointer);
+    faults().reach("zmq_recv", Moment::after);
+  }
   return got;
 }
 
