@@ -70,7 +70,9 @@ class Following(Opened):
 
     def _status(self, key: str, own: Order | None) -> OrderView:
         exchange = None if own is None else own.exchange
-        rid = exchange.rid if exchange is not None else key if _RID.match(key) else ""
+        rid = key if _RID.match(key) else ""
+        if own is not None and own.first.rid:
+            rid = own.first.rid  # a row that a FENCE planted has no client_order_id
         question = GetStatus(rid=rid, client_order_id="" if rid else key)
         answer = self._link.answer(Op.GET_STATUS, question, QUERY_S)
         session = self._link.session

@@ -82,6 +82,8 @@ class Session:
             said: dict[str, Any] = json.loads(line)
             if said["event"] in ("violation", "critical") or said.get("ok") is False:
                 self.wrong.append(str(said))
+            if said["event"] == "critical":
+                yield f"critical error: {said['text']}"  # it stopped, and answers no more
             if said["event"] == "print":
                 yield said["text"]
 

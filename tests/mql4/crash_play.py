@@ -19,7 +19,7 @@ from bridge_client import Connector, OrderResult
 from bridge_core.protocol.codes import Status
 from bridge_core.protocol.tag import make_tag
 from tests.mql4.crash_house import CrashHouse, CrashStage
-from tests.mql4.crash_table import IN_CALL_MS, End, Place, Row
+from tests.mql4.crash_table import IN_CALL_MS, End, Row
 from tests.mql4.house import ACCT
 from tests.support.doom import SUBJECT
 from tests.support.oracles import broken_promises
@@ -37,27 +37,41 @@ _GRACE_MS: Final = 3_000
 class Act:
     """One turn: one order, what befalls it, and what became of it."""
 
-    def __init__(self, house: CrashHouse, bridge: Connector, place: Place, name: str) -> None:
+    def __init__(self, house: CrashHouse, bridge: Connector, row: Row, turn: int) -> None:
         self.house = house
         self.bridge = bridge
-        self.place = place
-        self.name = name
+        self.row = row
+        self.place = row.places[turn % len(row.places)]
+        self.name = f"kill-{turn}"
         self.terminal = house.terminal
+        self.opened: OrderResult | None = None
 
-    def buy(self, wait: float = 0.0) -> OrderResult:
-        """Buy the subject: the same order however often."""
+    def prepare(self) -> None:
+        """Open what the order is to close."""
+        if self.row.call == "OrderClose":
+            opened = self.bridge.buy("EURUSD", "0.01", wait=_PATIENCE_S)
+            assert opened.status is Status.FILLED, opened
+            self.opened = opened
+
+    def order(self, wait: float = 0.0) -> OrderResult:
+        """Send the order, or ask for it: the same however often."""
+        if self.opened is not None:
+            return self.bridge.close_position(self.opened, client_order_id=self.name, wait=wait)
         return self.bridge.buy(
             "EURUSD", "0.01", client_order_id=self.name, comment=SUBJECT, wait=wait
         )
 
     def send(self) -> OrderResult:
-        """Buy it for the first time: nothing is known yet."""
-        told = self.buy()
+        """Send it for the first time: nothing is known yet."""
+        told = self.order()
         assert not told.final, told
         return told
 
     def begun(self, rid: str = "") -> int:
-        """How often the broker was asked for it."""
+        """How often the broker was asked for it; of another order by its rid."""
+        if self.opened is not None and not rid:
+            asked = self.terminal.submissions("CLOSE")
+            return sum(line["fields"]["ticket"] == self.opened.ticket for line in asked)
         magic = make_tag(ACCT, rid or self.rid).mt4_magic
         return sum(line["magic"] == magic for line in self.terminal.submissions("OPEN"))
 
@@ -75,7 +89,7 @@ class Act:
 
     def send_into_call(self, ms: int = IN_CALL_MS) -> None:
         """Send it and wait until the broker is being asked."""
-        self.terminal.command("slow", "OrderSend", ms)
+        self.terminal.command("slow", self.row.call, ms)
         before = len(self.terminal.submissions())
         self.send()
         wait_until(lambda: len(self.terminal.submissions()) > before, _PATIENCE_S)
@@ -89,7 +103,7 @@ class Act:
         told = self.bridge.wait(self.name, 0.0)
         assert told.final, told
         assert told.evidence == "EA", told
-        for other in (self.buy(_PATIENCE_S), self.bridge.order_status(self.name)):
+        for other in (self.order(_PATIENCE_S), self.bridge.order_status(self.name)):
             assert _outcome(other) == _outcome(told), f"{other!r}, and before that {told!r}"
         return End(told.status, told.code, self.begun())
 
@@ -193,7 +207,7 @@ def disk_is_full(act: Act) -> None:
     disk = act.house.disk
     assert disk is not None
     act.arm()
-    told = act.buy(_PATIENCE_S)
+    told = act.order(_PATIENCE_S)
     assert (told.status, told.code, told.by) == ("DENIED", "JOURNAL_FULL", "server")
     with act.house.client() as client:
         assert client.ping().status == "OK"
@@ -271,11 +285,11 @@ def _play(stage: CrashStage, row: Row, turns: list[int]) -> list[Played]:
     played: list[Played] = []
     with house:
         with house.connector() as bridge:
-            acts = [Act(house, bridge, row.places[turn % len(row.places)], f"kill-{turn}")
-                    for turn in turns]  # fmt: skip
+            acts = [Act(house, bridge, row, turn) for turn in turns]
             for act in acts:
                 house.ready()
                 wait_until(lambda: bridge.health().state == "ACTIVE", _PATIENCE_S)
+                act.prepare()
                 began = time.monotonic()
                 SCENARIOS[act.place.how](act)
                 end = act.ended()
@@ -296,8 +310,8 @@ def _ask_a_new_strategy(house: CrashHouse, acts: list[Act], played: list[Played]
         wait_until(lambda: bridge.unfinished() == [], _PATIENCE_S)
         for act, one in zip(acts, played, strict=True):
             act.bridge = bridge
-            told = act.buy(_PATIENCE_S)
-            assert End(told.status, told.code, act.begun(told.rid)) == one.end
+            told = act.order(_PATIENCE_S)
+            assert End(told.status, told.code, act.begun()) == one.end, told
 
 
 class Matrix:

@@ -14,7 +14,7 @@ from tests.crash.stage import Plan
 from tests.crash.table import failing
 from tests.support.faulty_disk import Call
 
-__all__ = ["HANGS", "ROWS", "TIMES", "End", "Place", "Row"]
+__all__ = ["CLOSES", "HANGS", "ROWS", "TIMES", "End", "Place", "Row"]
 
 TIMES: Final = 20
 Command = tuple[str | int, ...]
@@ -56,7 +56,12 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of the recovery table. `faults`: the server stands on a faulty disk."""
+    """One row of the recovery table.
+
+    call     the broker call of the order: OrderSend opens a position, OrderClose closes one
+    faults   the server stands on a faulty disk
+    call_ms  how long the server waits for a broker call (0: a minute, as it is)
+    """
 
     number: int
     what: str
@@ -65,6 +70,7 @@ class Row(NamedTuple):
     times: int = TIMES
     faults: bool = False
     call_ms: int = 0
+    call: str = "OrderSend"
 
     @property
     def long_turns(self) -> bool:
@@ -74,7 +80,8 @@ class Row(NamedTuple):
     @property
     def id(self) -> str:
         """The row's name in a report."""
-        return f"{self.number} {self.what}"
+        op = "" if self.call == "OrderSend" else " (CLOSE)"
+        return f"{self.number} {self.what}{op}"
 
 
 def _die(end: End, function: str, moment: str, k: int = 1) -> Place:
@@ -171,3 +178,17 @@ ROWS: Final[tuple[Row, ...]] = (
 
 # The last row once more, with the minute that the server really gives a broker call.
 HANGS: Final = ROWS[-1]._replace(what=f"{ROWS[-1].what}, for a minute", times=1, call_ms=0)
+
+
+def _closing(row: Row) -> Row:
+    """The row with a CLOSE, which leaves no tag at the broker: its ticket is the evidence."""
+    swap = {"OrderSend": "OrderClose"}
+    places = [
+        place._replace(terminal=tuple(swap.get(str(word), word) for word in place.terminal))
+        for place in row.places
+        if not place.server
+    ]
+    return row._replace(places=tuple(places), times=len(places), call="OrderClose")
+
+
+CLOSES: Final = tuple(_closing(row) for row in ROWS if row.number in (*range(20, 28), 37))

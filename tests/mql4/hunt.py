@@ -108,7 +108,11 @@ def hunt(planted: Bug) -> Found:
 def _compiled(source: Path, planted: Bug) -> tuple[bool, str]:
     """Whether `make ea-check` names it."""
     messages = check(source / _MAIN, [], lint_only=planted.by is By.LINT)
-    hits = [one for one in messages if planted.says in f"{one.code}: {one.text}"]
+    hits = [
+        one
+        for one in messages
+        if planted.says in one.text and (planted.by is By.LINT) == one.code.startswith("L")
+    ]
     if hits:
         return True, f"{hits[0].code}: {hits[0].text}"
     return False, "\n".join(show(one) for one in messages) or "no finding"

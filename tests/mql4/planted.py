@@ -90,12 +90,12 @@ LANGUAGE: Final[tuple[Bug, ...]] = (
         "a_character_added_to_a_text", _B + "Tag.mqh",
         '   comment = "Z" + TagBase32(digest, 8);\n',
         "   ushort first = 'Z';\n   comment = first + TagBase32(digest, 8);\n",
-        By.GXX, "string",
+        By.GXX, "string + short unsigned int",
     ),
     Bug(
         "a_literal_by_reference", _B + "Mac.mqh",
         "bool MacInput(string purpose,", "bool MacInput(const string &purpose,",
-        By.GXX, "takes a variable",
+        By.LINT, "a reference parameter takes a variable",
     ),
     # --- trading calls --------------------------------------------------------------------
     Bug(
@@ -128,7 +128,7 @@ LANGUAGE: Final[tuple[Bug, ...]] = (
         "a_price_not_normalised", _B + "Decimal.mqh",
         "   return(NormalizeDouble((double)units / DECIMAL_ONE, digits));",
         "   return((double)units / DECIMAL_ONE + 0.0000001 / (1 + digits));",
-        By.TEST, "4107",
+        By.TEST, "REJECTED",
         (_ORDER + "a_pending_order_rests_with_its_stops_and_expiration[BUY_LIMIT-1.08400]",),
     ),
     Bug(

@@ -90,9 +90,16 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
     Bug(
         "numbers_as_asked_for", _B + "Facts.mqh",
         "   word.volume = DecimalShort(volume);\n   word.status = STATUS_FILLED;\n",
-        "   word.volume = DecimalShort(request.body.volume);\n   word.status = STATUS_FILLED;\n",
-        By.TEST, "add_up",
-        (_RECOVERY + "parts_of_a_fill_that_was_closed_in_part_meanwhile_add_up",),
+        "   word.volume = DecimalShort(volume);\n   word.status = STATUS_FILLED;\n"
+        "   if(request.body.price > 0) word.price = order.Price(request.body.price);\n",
+        By.TEST, "the_brokers_numbers",
+        (_ORDERS + "a_market_order_is_sent_once_as_signed_and_answered_with_the_brokers_numbers",),
+    ),
+    Bug(
+        "part_of_a_fill_told_as_all", _B + "Facts.mqh",
+        "   else if(volume < request.body.volume) word.status = STATUS_PARTIAL;\n", "",
+        By.TEST, "fills_in_part",
+        (_ORDERS + "an_order_that_fills_in_part_is_partial_and_no_more_is_bought",),
     ),
     # --- twice ----------------------------------------------------------------------------
     Bug(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.mql4.crash_house import CrashStage
 from tests.mql4.crash_play import SCENARIOS, Matrix, summary
-from tests.mql4.crash_table import HANGS, ROWS, TIMES, Row
+from tests.mql4.crash_table import CLOSES, HANGS, ROWS, TIMES, Row
 from tests.mql4.needs import needs_compiler
 
 _HOUSES: Final = 24  # at the same time; most of the time they wait
@@ -60,7 +60,9 @@ def test_a_crash_leaves_the_outcome_that_the_table_says(
 
 
 @pytest.mark.long
-@_rows(HANGS, *sorted(ROWS, key=lambda row: row.long_turns, reverse=True))  # the longest first
+@_rows(
+    HANGS, *sorted(ROWS + CLOSES, key=lambda row: row.long_turns, reverse=True)
+)  # the longest first
 def test_a_crash_leaves_the_outcome_that_the_table_says_each_time(
     matrix: Matrix, request: pytest.FixtureRequest, row: Row
 ) -> None:

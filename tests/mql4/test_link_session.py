@@ -85,7 +85,8 @@ def test_another_account_begins_anew(tmp_path: Path) -> None:
 def test_a_server_that_died_is_found_again(tmp_path: Path) -> None:
     with attached(tmp_path) as (terminal, hop):
         instance = hop.instances[-1]
-        hop.beat()  # the welcome has arrived
+        # A socket that is closed takes along what it has not sent: the WELCOME has to be there.
+        terminal.wait_for(lambda: any("is up" in line for line in terminal.prints))
         hop.die()
         terminal.wait_for(lambda: any("is down" in line for line in terminal.prints))
         hop.rise()

@@ -54,6 +54,16 @@ def test_a_record_of_an_open_shows_ticket_volume_and_fill(desk: TradeDesk) -> No
     )  # fmt: skip
 
 
+def test_an_order_that_fills_in_part_is_partial_and_no_more_is_bought(desk: TradeDesk) -> None:
+    desk.terminal.command("part", "0.04")
+    word = desk.order(Op.OPEN, an_open(volume="0.10"))
+    assert (word["status"], word["code"], word["volume"]) == ("PARTIAL", "-", "0.04")
+    assert desk.record(word).volume == "0.04"
+    desk.settle()
+    assert desk.status(word["rid"]) == word
+    assert desk.calls() == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "price"),
     [

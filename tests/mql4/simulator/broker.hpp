@@ -63,6 +63,7 @@ class Broker {
   Flags flags;
   long history_since_s = 0;   // the Account History tab shows what closed since then
   long busy_until_us = 0;
+  double fills_lots = 0;  // the next market order fills only so much; 0: all
   Ledger ledger;
 
   double &balance() { return balances_[account.number]; }

@@ -81,6 +81,11 @@ Json busy(const Words &words) {
   return {};
 }
 
+Json part(const Words &words) {
+  broker().fills_lots = to_real(words[1]);
+  return {};
+}
+
 Json dll(const Words &words) {
   ZmqLibrary &library = zmq_library();
   if (words[1] == "version" && words.size() == 5) {
@@ -109,6 +114,7 @@ const Commands &fault_commands() {
       {"flag", {flag, 3, 3, "flag NAME 0|1"}},
       {"market_open", {market_open, 2, 2, "market_open 0|1"}},
       {"busy", {busy, 2, 2, "busy MS: the trade context is taken"}},
+      {"part", {part, 2, 2, "part LOTS: the next market order fills only so much"}},
       {"dll", {dll, 3, 5, "dll version A B C | dll curve 0|1 | dll missing 0|1"}},
   };
   return table;

@@ -2,6 +2,7 @@
 //
 // Error numbers: docs.mql4.com/constants/errorswarnings/errorcodes. Rules: docs.mql4.com/trading/
 // ordersend, ordermodify, orderclose, orderdelete.
+#include <algorithm>
 #include <cmath>
 
 #include "broker.hpp"
@@ -69,11 +70,15 @@ Answer Broker::open_order(const Call &call) {
   order.symbol = terms.name;
   order.type = call.type;
   order.lots = call.lots;
+  if (is_position(call.type) && fills_lots > 0) {
+    order.lots = std::min(order.lots, fills_lots);
+    fills_lots = 0;
+  }
   order.open_price = is_position(call.type) ? (is_long(call.type) ? terms.ask : terms.bid)
                                             : terms.on_grid(call.price);
   order.sl = call.sl;
   order.tp = call.tp;
-  order.commission = is_position(call.type) ? -terms.commission * call.lots : 0;
+  order.commission = is_position(call.type) ? -terms.commission * order.lots : 0;
   order.open_s = now_s();
   order.expiration_s = is_pending(call.type) ? call.expiration_s : 0;
   order.magic = call.magic;

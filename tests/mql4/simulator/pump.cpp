@@ -101,8 +101,8 @@ void message_began() { last_message_us = real_us(); }
 
 long message_us() { return last_message_us; }
 
-long stopwatch_us() {
-  return thread_cpu_us() - watch.cpu_at_start - watch.cpu_waiting + watch.waited;
+long stopwatch_us(long slower) {
+  return (thread_cpu_us() - watch.cpu_at_start - watch.cpu_waiting) / slower + watch.waited;
 }
 
 }  // namespace terminal

@@ -20,9 +20,10 @@ bool work_is_waiting();
 // The machine's monotonic time, us, untouched by `advance`: waits are real.
 long real_us();
 
-// Handler time, us, since the handler began: CPU and waiting, without broker calls and Sleep.
+// Handler time, us, since the handler began: CPU and waiting, without broker calls and Sleep. CPU
+// time counts by the part that it takes where the program is not `slower` by so many times.
 void start_stopwatch();
-long stopwatch_us();
+long stopwatch_us(long slower);
 long slept_us();  // what the handler spent in Sleep
 
 // When the program was given the first frame of its last message, us of real_us(); 0: never.
