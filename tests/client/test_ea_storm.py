@@ -101,7 +101,7 @@ def house(tmp_path: Path) -> Iterator[EaHouse]:
         yield made
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_every_order_ends_and_the_promises_hold(
     house: EaHouse, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
