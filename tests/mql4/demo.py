@@ -316,8 +316,10 @@ def main(words: list[str] | None = None) -> int:
         return 3
     patience = threading.Timer(3.0, print, ["compiling the Advisor (once; a minute or two) ..."])
     patience.start()
-    build("Experts/BridgeEA.mq4")
-    patience.cancel()
+    try:
+        build("Experts/BridgeEA.mq4")
+    finally:
+        patience.cancel()
     folder = Path(tempfile.mkdtemp(prefix="ztb-ea-demo-"))
     try:
         held = play(folder)
