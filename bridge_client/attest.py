@@ -85,7 +85,7 @@ def apply_word(view: OrderView, subject: Subject, mac: str) -> OrderView:
 def judge_word(view: OrderView, subject: Subject, mac: str) -> Judged:
     """Return the order as the EA attests it, and whether the server lied about it.
 
-    Without a record a DENIED stays DENIED, unattested (recovery.md, connector rule 7); any other
+    Without a record a DENIED stays DENIED, unattested (protocol.md 14.1); any other
     outcome is UNKNOWN until the EA's word arrives. A FLATTEN needs its own record and, of each
     child that it shows, the child's.
 

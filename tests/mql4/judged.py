@@ -9,7 +9,7 @@ belongs to nobody stays untagged, and breaks S5; a second submission of one requ
 The broker's own clock is read by its zone (`BrokerTerms.zone_hours`): an expiration at the broker
 has to be the signed UTC instant, to the millisecond.
 
-The protective step of a market-execution entry (recovery.md "EA"; S2 excepts it) is no submission
+The protective step of a market-execution entry (protocol.md 14.5; S2 excepts it) is no submission
 of its own: a change to exactly the signed stops of the entry that opened the ticket.
 """
 
