@@ -293,7 +293,7 @@ class Hop:
         return hello
 
     def ask(self, verb: str, *parts: object, frames: Frames | None = None) -> dict[str, Any]:
-        """Ask one thing and return the body of its ANSWER."""
+        """Ask one thing and return the body of its ANSWER; other answers are kept."""
         self._number += 1
         number = str(self._number)
         self.say(":".join([verb, number, *map(str, parts)]), frames)
@@ -301,6 +301,7 @@ class Hop:
             answer = self.expect("ANSWER")
             if answer.parts == (number,):
                 return answer.body
+            self.kept.append(answer)
 
     def beat(self) -> Mapping[str, Any]:
         """What the EA says of itself now."""

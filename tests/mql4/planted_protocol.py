@@ -238,8 +238,8 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
         "tombstone_without_a_look", _B + "Reconciler.mqh",
         "   if(age_ms < room.SettleMs() || !TombSeen(room, rid)) return(false);\n",
         "   if(age_ms < room.SettleMs()) return(false);\n",
-        By.TEST, "journal_lost",
-        (_ABSENCE + "with_the_journal_lost_an_order_whose_tag_is_there_is_never_denied",),
+        By.TEST, "looks_for_the_tag",
+        (_ABSENCE + "with_the_journal_lost_a_tombstone_looks_for_the_tag_before_it_is_signed",),
     ),
     Bug(
         "history_too_short_taken_for_absence", _B + "Evidence.mqh",

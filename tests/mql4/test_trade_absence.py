@@ -190,6 +190,18 @@ def test_with_the_journal_lost_an_order_whose_tag_is_there_is_never_denied(
     assert len(desk.submitted(_rid(frames))) == 1
 
 
+def test_with_the_journal_lost_a_tombstone_looks_for_the_tag_before_it_is_signed(
+    desk: TradeDesk,
+) -> None:
+    rid = desk.opened()["rid"]
+    _lose_journal(desk)
+    desk.advance(SETTLE_MS + 100)  # the journal is old enough; only the tag speaks against it
+    assert desk.tombstone(rid)["status"] == "UNKNOWN"
+    desk.settle()
+    desk.settle()
+    assert desk.tombstone(rid)["status"] == "UNKNOWN"
+
+
 def test_with_the_journal_lost_what_never_ran_is_denied_after_two_looks(desk: TradeDesk) -> None:
     frames = desk.sign(Op.OPEN, an_open(), ttl=10_000)
     _lose_journal(desk)
