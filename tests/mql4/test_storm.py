@@ -123,7 +123,7 @@ class Storm:
             return self.bridge.close_position(self.random.choice(held), wait=1.0)
         if kind == "part" and held:
             return self.bridge.close_position(self.random.choice(held), volume="0.01", wait=1.0)
-        # A change whose levels somebody moved again has no proof left (protocol.md 14.5): alone, then.
+        # A change whose levels somebody moved again has no proof left (protocol.md 14.5): so alone.
         self.alone = kind == "modify" and bool(held)
         if self.alone:
             self._wait_for_all()
