@@ -286,9 +286,12 @@ def _play(stage: CrashStage, row: Row, turns: list[int]) -> list[Played]:
     with house:
         with house.connector() as bridge:
             acts = [Act(house, bridge, row, turn) for turn in turns]
+            _be_ready(house, bridge)
+            # A new journal asks the server first what it may have forgotten; that takes its time.
+            first = bridge.buy("EURUSD", "0.01", wait=_PATIENCE_S)
+            assert first.status is Status.FILLED, first
             for act in acts:
-                house.ready()
-                wait_until(lambda: bridge.health().state == "ACTIVE", _PATIENCE_S)
+                _be_ready(house, bridge)
                 act.prepare()
                 began = time.monotonic()
                 SCENARIOS[act.place.how](act)
@@ -301,6 +304,11 @@ def _play(stage: CrashStage, row: Row, turns: list[int]) -> list[Played]:
     assert broken == [], broken
     house.remove()
     return played
+
+
+def _be_ready(house: CrashHouse, bridge: Connector) -> None:
+    house.ready()
+    wait_until(lambda: bridge.health().state == "ACTIVE", _PATIENCE_S)
 
 
 def _ask_a_new_strategy(house: CrashHouse, acts: list[Act], played: list[Played]) -> None:

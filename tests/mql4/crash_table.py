@@ -35,7 +35,7 @@ BEGUN_ABSENT: Final = End("DENIED", "ABSENT", 1)
 FULL: Final = End("DENIED", "JOURNAL_FULL", 0)  # by the server; the EA swears to the rest
 
 DIE: Final[list[list[Any]]] = [["die"]]
-IN_CALL_MS: Final = 300
+IN_CALL_MS: Final = 1_000
 
 
 class Place(NamedTuple):
