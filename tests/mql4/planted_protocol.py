@@ -160,7 +160,7 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
     # --- late -----------------------------------------------------------------------------
     Bug(
         "deadline_not_asked_again", _B + "Executor.mqh",
-        "   if(request.deadline.Passed(now, room.clock.MonoMs())) {\n",
+        "   if(request.deadline.Passed(now + LAST_MS, room.clock.MonoMs() + LAST_MS)) {\n",
         "   if(IsStopped() && request.deadline.Passed(now, room.clock.MonoMs())) {\n",
         By.TEST, "slow_disk",
         (_ADMISSION + "an_order_that_a_slow_disk_held_past_its_deadline_is_not_sent",),

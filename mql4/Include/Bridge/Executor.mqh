@@ -9,6 +9,10 @@
 #include <Bridge/Checks.mqh>
 #include <Bridge/Reconciler.mqh>
 
+// Between the last look at the clock and the call itself the PC may do something else: an order
+// that has no more than this left is taken for late.
+#define LAST_MS 10
+
 class CExecutor {
 private:
    CChecks     m_checks;
@@ -69,7 +73,7 @@ bool CExecutor::Begin(CRoom &room, CHerald &herald, CRequest &request, CWord &wo
                                room.clock.WallMs()))
       room.alerts.Raise("warning", "JOURNAL_" + room.journal.HealthText(), room.journal.Why());
    long now = room.clock.WallMs();
-   if(request.deadline.Passed(now, room.clock.MonoMs())) {
+   if(request.deadline.Passed(now + LAST_MS, room.clock.MonoMs() + LAST_MS)) {
       word.Refuse(CODE_EXPIRED, IntegerToString(request.token.Deadline()), IntegerToString(now));
       return(m_scribe.Deny(room, request, word));
    }
