@@ -288,11 +288,11 @@ def test_a_reduce_key_may_halt_and_close_but_not_open(desk: TradeDesk) -> None:
 
 
 def test_an_old_halt_still_halts_and_never_raises(desk: TradeDesk) -> None:
-    frames = desk.sign(Op.REDUCE_ONLY, HALT)
+    halt, reduce_only = desk.sign(Op.HALT, HALT), desk.sign(Op.REDUCE_ONLY, HALT)
     desk.advance(600_000)
-    desk.forward(Op.HALT, HALT)
-    answer = desk.ask("forward", frames.token.hex(), frames.body.hex())
-    assert answer == '{"state":"HALTED","cause":"OPERATOR"}'
+    for frames in (halt, reduce_only):
+        answer = desk.ask("forward", frames.token.hex(), frames.body.hex())
+        assert answer == '{"state":"HALTED","cause":"OPERATOR"}'
 
 
 def test_the_dead_mans_switch_lowers_the_state_and_heartbeats_raise_it_again(
