@@ -12,6 +12,7 @@ from tests.crash.stage import Stage
 from tests.crash.table import DISKS, POINTS, RECOVERIES, Point
 
 # Points of the table that are about other machines than ours, or about the EA: not on this path.
+# Of the MetaTrader 4 path: tests/mql4/crash_table.py. 46 needs MetaTrader 5.
 _ELSEWHERE = {19, 20, 21, 22, 26, 27, 42, 46}
 _ROWS = POINTS + DISKS + RECOVERIES
 _rows = pytest.mark.parametrize("point", _ROWS, ids=[point.id for point in _ROWS])
