@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import threading
 import time
@@ -66,6 +67,8 @@ def main(words: list[str]) -> int:
         ea.faults.die(point)
     if asked.delay:
         ea.faults.delay_s["ANSWER"] = asked.delay
+    # Also where a shell started it in the background, which ignores Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ea.start()
     print(f"fake EA for {keys.acct} at {keys.endpoint}; ledger {broker.path}", flush=True)
     threading.Thread(target=_move_prices, args=(broker,), daemon=True).start()

@@ -41,6 +41,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _START_S: Final = 15.0
 _PORTS: Final = list(range(9_999, 20_000 - 2, 3))
 _taken: Final[dict[int, FileLock]] = {}
+_choosing: Final = threading.Lock()
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -81,10 +82,11 @@ def free_port() -> int:
     """
     # Below those that the product itself gives to a demo or a strategy's test.
     first = os.getpid() * 37 % len(_PORTS)
-    for port in _PORTS[first:] + _PORTS[:first]:
-        free = port not in _taken and all(_is_free(port + k) for k in range(3))
-        if free and _claim(port):
-            return port
+    with _choosing:  # a file lock does not tell the threads of one process apart
+        for port in _PORTS[first:] + _PORTS[:first]:
+            free = port not in _taken and all(_is_free(port + k) for k in range(3))
+            if free and _claim(port):
+                return port
     raise AssertionError("no free ports")
 
 
