@@ -139,7 +139,7 @@ class Storm:
 
     def _trouble(self) -> None:
         # Fair weather in between, or a day is nothing but restarts.
-        enough, until = len(self.results) + self.random.randint(4, 16), time.monotonic() + _FAIR_S
+        enough, until = len(self.results) + self.random.randint(12, 36), time.monotonic() + _FAIR_S
         while len(self.results) < enough and time.monotonic() < until and self._left > 0:
             time.sleep(0.01)
         fault = self.random.choice(self._faults)

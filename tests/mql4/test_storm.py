@@ -7,6 +7,7 @@ must end, and S1 to S7 hold on the simulated broker's own ledger.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -196,11 +197,13 @@ def _judge(house: House, journal: Path, orders: int) -> None:
     rows = signed_rows(journal)
     signed = {row.rid: row.order for row in rows}
     acct = house.account.folder.name
+    claims = {row.rid: row.view.status for row in rows}
+    claims |= {child.rid: child.status for row in rows for child in row.view.children}
     kept, log, hashes = journal_evidence(house.account.state / "journal.db")
     evidence = Evidence(
         acct=acct,
         signed=signed,
-        lines=paper_lines(house.terminal.ledger(), signed, acct, house.terms),
+        lines=paper_lines(house.terminal.ledger(), signed, acct, house.terms, claims),
         told=[Told(row.rid, row.view) for row in rows],
         rows=kept,
         log=log,
@@ -219,7 +222,7 @@ def test_every_order_ends_and_the_promises_hold(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", range(2, 12 if os.environ.get("ZTB_SOAK") else 3))
 def test_every_order_ends_and_the_promises_hold_all_day(
     house: House, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
