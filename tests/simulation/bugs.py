@@ -21,7 +21,7 @@ from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.messages import Open, decode_body
 from bridge_core.protocol.operations import Op, ReplayClass
-from bridge_server import guard, lifecycle, service
+from bridge_server import flight, guard, service
 from bridge_server.core import gate, ports, reconcile
 from bridge_server.core.orders import Evidence, OrderEvent
 from bridge_server.flight import event_of
@@ -233,7 +233,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     "take an intent for nothing after a restart": Bug(Lifecycle, "finish", _intent_is_nothing),
     "send again after a restart": Bug(Lifecycle, "finish", _restart_sends_again),
     "run orders of another incarnation": Bug(service, "judge", _any_incarnation),
-    "ask the deadline on arrival only": Bug(lifecycle, "Submission", _no_deadline_in_queue),
+    "ask the deadline on arrival only": Bug(flight, "Submission", _no_deadline_in_queue),
     "give up when the deadline has passed": Bug(OrderLife, "next", _client_gives_up),
     "sign a copy anew": Bug(client_order.Driver, "advance", _new_rid_for_a_copy),
     "conclude absence at the first look": Bug(Settlement, "_concluded", _absent_at_once),
