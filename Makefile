@@ -29,7 +29,7 @@ help: ## this list
 	@echo "make demo              a paper trade from end to end, in one terminal"
 	@echo "make demo PRICES=FILE  the same on your prices: a MetaTrader export, or time,bid,ask"
 	@echo "make demo EA=1         orders through the MetaTrader 4 Advisor's source, killed and lied to"
-	@echo "make test              lint, types and every short test (under 5 minutes)"
+	@echo "make test              lint, types and every short test (about 7 minutes on two cores)"
 	@echo "make test-long         the long tests: more seeds, more crashes"
 	@echo "make check             lint and types only"
 	@echo "make bench             benchmarks, beside the raw ZeroMQ floor"
