@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from bridge_core.protocol.views import Reply, StreamPoint
 
 __all__ = ["EVENT_TYPES", "EventBody", "event_topic", "tick_stream", "tick_topic"]
@@ -56,6 +58,8 @@ class EventBody(Reply, frozen=True):
     streams: list[StreamPoint] = []
     server_time: int = 0
 
+
+msgspec.json.Decoder(EventBody)  # as in replies.py: what it knows of a type is built here, once
 
 EVENT_TYPES: Final = (
     "tick", "position_opened", "position_closed", "position_modified", "order_placed",

@@ -15,7 +15,7 @@ PROTOCOL_VERSION: Final = 5
 FRAME_TAG: Final = b"ZTB5"
 TOKEN_BYTES_MAX: Final = 512
 BODY_BYTES_MAX: Final = 4096
-REPLY_BODY_BYTES_MAX: Final = 1_048_576
+REPLY_BODY_BYTES_MAX: Final = 4_194_304
 EVENT_BODY_BYTES_MAX: Final = 16_384
 TOPIC_BYTES_MAX: Final = 64
 EA_RECORD_BYTES_MAX: Final = 400
@@ -38,6 +38,16 @@ EA_FENCE_WAIT_MS: Final = 1_500
 EA_QUERY_MS_MAX: Final = 2_000
 EA_TOMBSTONES_PER_SECOND: Final = 10
 EA_SESSION_SILENCE_MS: Final = 300_000
+
+# --- the server's own hop to MetaTrader 5: one worker process ------------------------------
+MT5_READ_MS_MAX: Final = 5_000
+MT5_CONNECT_MS_MAX: Final = 180_000
+MT5_AUTHORISE_MS: Final = 60_000
+MT5_BEAT_PERIOD_MS: Final = 1_000
+MT5_STALE_MS: Final = 4_000
+MT5_RETRY_MS_MIN: Final = 1_000
+MT5_RETRY_MS_MAX: Final = 60_000
+MT5_REFUSED_MS: Final = 300_000
 
 # --- identifiers -------------------------------------------------------------------------
 KEY_BYTES: Final = 32
@@ -67,7 +77,11 @@ TRADE_CALL_MS_MAX: Final = 60_000
 SELF_TEST_PERIOD_MS: Final = 60_000
 HEARTBEAT_PERIOD_MS: Final = 1_000
 STREAM_STALE_MS: Final = 3_000
+QUOTE_AGE_MS_MAX: Final = 2_000
 STOP_WAIT_MS_MAX: Final = 10_000
+ORPHAN_SEEN_MS: Final = 1_000
+ORPHAN_UNKNOWN_MS: Final = 60_000
+ACCOUNT_AGE_MS_MAX: Final = 10_000
 
 # --- the connector's patience ------------------------------------------------------------
 RESEND_AFTER_MS: Final = 500
@@ -86,6 +100,17 @@ JOURNAL_RESERVE_BYTES: Final = 8 * 1024 * 1024
 LOG_LINE_CHARS_MAX: Final = 512
 SQLITE_BUSY_MS: Final = 5_000
 
+# --- alerts by webhook -------------------------------------------------------------------------
+ALERT_POST_MS_MAX: Final = 3_000
+ALERT_DEDUPE_MS: Final = 60_000
+ALERT_QUEUE_MAX: Final = 256
+ALERT_RETRY_MS_MIN: Final = 1_000
+ALERT_RETRY_MS_MAX: Final = 60_000
+ALERT_TRIES_MAX: Final = 10
+ALERT_BURST: Final = 30
+ALERT_SPACING_MS: Final = 2_000
+ALERT_CLOSE_MS_MAX: Final = 4_000
+
 # --- libraries ---------------------------------------------------------------------------
 LIBZMQ_MIN: Final = (4, 3, 4)
 
@@ -102,7 +127,7 @@ class Limit(NamedTuple):
 LIMITS: Final = (
     Limit("token", TOKEN_BYTES_MAX, "bytes", "a reply's, the longest by grammar, has 461"),
     Limit("request body", BODY_BYTES_MAX, "bytes", "the longest legal body is far below it"),
-    Limit("reply body", REPLY_BODY_BYTES_MAX, "bytes", "a page of journal rows fits"),
+    Limit("reply body", REPLY_BODY_BYTES_MAX, "bytes", "SYNC_ALL with 10 000 positions fits"),
     Limit("event body", EVENT_BODY_BYTES_MAX, "bytes", "one event is one fact"),
     Limit("event topic", TOPIC_BYTES_MAX, "bytes", "account, word, symbol"),
     Limit(
@@ -140,7 +165,11 @@ LIMITS: Final = (
     Limit("self-test period", SELF_TEST_PERIOD_MS, "ms", "libzmq fails open without a handler"),
     Limit("heartbeat period", HEARTBEAT_PERIOD_MS, "ms", "one a second on acct.event"),
     Limit("stream stale", STREAM_STALE_MS, "ms", "three heartbeats missed"),
+    Limit("account age", ACCOUNT_AGE_MS_MAX, "ms", "money read longer ago judges no entry"),
+    Limit("quote age", QUOTE_AGE_MS_MAX, "ms", "an entry is not judged by a price asked earlier"),
     Limit("stop wait", STOP_WAIT_MS_MAX, "ms", "for a call that is at the broker"),
+    Limit("orphan seen", ORPHAN_SEEN_MS, "ms", "a ticket that maps to no order is an orphan then"),
+    Limit("orphan unknown", ORPHAN_UNKNOWN_MS, "ms", "an UNKNOWN order may have made it: so long"),
     Limit("hop page", HOP_PAGE_ROWS, "rows", "what an EA puts into one answer"),
     Limit("EA beat period", EA_BEAT_PERIOD_MS, "ms", "one a second on the hop"),
     Limit("EA stale", EA_STALE_MS, "ms", "three beats missed, and no BUSY"),
@@ -149,7 +178,15 @@ LIMITS: Final = (
     Limit("EA fence wait", EA_FENCE_WAIT_MS, "ms", "FENCE is answered within the reply wait"),
     Limit("EA query", EA_QUERY_MS_MAX, "ms", "a hop query without an answer has failed"),
     Limit("tombstones", EA_TOMBSTONES_PER_SECOND, "per second", "each is a flush in the terminal"),
-    Limit("session silence", EA_SESSION_SILENCE_MS, "ms", "rehearsal: no tick, session closed"),
+    Limit("MT5 read", MT5_READ_MS_MAX, "ms", "a local read takes milliseconds; then it is frozen"),
+    Limit("MT5 connect", MT5_CONNECT_MS_MAX, "ms", "100 s to start a terminal, 60 s to log in"),
+    Limit("MT5 authorise", MT5_AUTHORISE_MS, "ms", "the package's own wait for the broker's word"),
+    Limit("MT5 beat period", MT5_BEAT_PERIOD_MS, "ms", "identity and link, when nothing else asks"),
+    Limit("MT5 stale", MT5_STALE_MS, "ms", "without a call that worked the hop is red"),
+    Limit("MT5 retry least", MT5_RETRY_MS_MIN, "ms", "doubling from here; initialize may start it"),
+    Limit("MT5 retry most", MT5_RETRY_MS_MAX, "ms", "one that came back is found in a minute"),
+    Limit("MT5 refused", MT5_REFUSED_MS, "ms", "a refused password is not tried again and again"),
+    Limit("session silence", EA_SESSION_SILENCE_MS, "ms", "no tick for so long: it is closed"),
     Limit("resend after", RESEND_AFTER_MS, "ms", "identical bytes, before the deadline only"),
     Limit("resends", RESENDS_MAX, "copies", "after that only GET_STATUS and FENCE"),
     Limit("first status", STATUS_FIRST_MS, "ms", "doubling from here"),
@@ -163,6 +200,15 @@ LIMITS: Final = (
     Limit("journal reserve", JOURNAL_RESERVE_BYTES, "bytes", "room for the reduce lane"),
     Limit("database wait", SQLITE_BUSY_MS, "ms", "busy_timeout of the connector's journal"),
     Limit("log line", LOG_LINE_CHARS_MAX, "characters", "a peer must not fill the disk"),
+    Limit("alert post", ALERT_POST_MS_MAX, "ms", "one try at a webhook; cause to person in 5 s"),
+    Limit("alert repeat", ALERT_DEDUPE_MS, "ms", "what repeats within it is summed up"),
+    Limit("alert queue", ALERT_QUEUE_MAX, "alerts", "memory stays bounded while nobody listens"),
+    Limit("alert retry least", ALERT_RETRY_MS_MIN, "ms", "doubling from here"),
+    Limit("alert retry most", ALERT_RETRY_MS_MAX, "ms", "one that came back is found in a minute"),
+    Limit("alert tries", ALERT_TRIES_MAX, "tries", "then it is dropped; a critical one is not"),
+    Limit("alert burst", ALERT_BURST, "alerts", "at once; then one each alert spacing"),
+    Limit("alert spacing", ALERT_SPACING_MS, "ms", "chats refuse more; critical ones do not wait"),
+    Limit("alert close", ALERT_CLOSE_MS_MAX, "ms", "an ending process waits so long for critical"),
 )
 
 # A sender may run fast by one skew and the receiver slow by another; the memory must outlive both.
@@ -178,3 +224,8 @@ assert EVENT_BODY_BYTES_MAX < HOP_SERVER_FRAME_BYTES_MAX
 assert max(TOKEN_BYTES_MAX, BODY_BYTES_MAX) < HOP_EA_FRAME_BYTES_MAX
 assert EA_FENCE_WAIT_MS < REPLY_WAIT_MS_MAX
 assert REPLY_WAIT_MS_MAX < SILENCE_MS_MAX  # a server that says PENDING is not silent
+assert MT5_BEAT_PERIOD_MS < MT5_STALE_MS < MT5_READ_MS_MAX < TRADE_CALL_MS_MAX
+assert MT5_AUTHORISE_MS < MT5_CONNECT_MS_MAX
+assert ALERT_POST_MS_MAX < ALERT_CLOSE_MS_MAX < 5_000
+assert ALERT_RETRY_MS_MIN < ALERT_RETRY_MS_MAX
+assert MT5_RETRY_MS_MIN < MT5_RETRY_MS_MAX < MT5_REFUSED_MS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from bridge_core.protocol.views import (
     AccountIdentity,
     AccountView,
     CauseView,
+    DeadManView,
     DealView,
     HopView,
     LimitView,
@@ -84,6 +86,7 @@ class StateReply(Reply, frozen=True):
     counters: dict[str, int] = {}
     backend: str = ""
     terminal_ms: str = ""
+    dead_man: DeadManView | None = None
     by: str = ""
     code: str = ""
     limit: str = ""
@@ -167,6 +170,7 @@ class OrderView(Reply, frozen=True):
     dispatched_at: int = 0
     ended_at: int = 0
     execution_time: int = 0
+    zone_ms: int = 0
     server_ms: str = ""
     time: int = 0
     children: list[Child] = []
@@ -235,6 +239,12 @@ class RefusalReply(Reply, frozen=True):
 
 # --- the codec -----------------------------------------------------------------------------
 
+# msgspec builds what it knows of a type at its first use, and not safely in two threads: here,
+# while this module is imported, there is one.
+for _kind in (HelloReply, StateReply, Page, StatusReply, JournalPage, LogPage, SyncReply,
+              RefusalReply, AccountView):  # fmt: skip
+    msgspec.json.Decoder(_kind)
+
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -256,8 +266,10 @@ def decode_reply(kind: type[_T], body: bytes) -> _T:
 
 
 _REPLY_DECIMAL: Final = re.compile(REPLY_DECIMAL_PATTERN)
+_KNOWN: Final = 4096  # a picture of thousands of positions has few different numbers
 
 
+@lru_cache(_KNOWN)
 def dec(text: str) -> Decimal:
     """Return the number behind a decimal text.
 

@@ -12,6 +12,7 @@ __all__ = [
     "AccountIdentity",
     "AccountView",
     "CauseView",
+    "DeadManView",
     "DealView",
     "HopView",
     "LimitView",
@@ -62,8 +63,28 @@ class HopView(Reply, frozen=True):
     ms: str = ""
 
 
+class DeadManView(Reply, frozen=True):
+    """The dead-man's switch: `state` is off, waiting (for the first heartbeat), armed or fired.
+
+    `fired` is UTC ms; `rid` the FLATTEN that followed, `note` what it waits for; `ea` what an EA
+    says of its own.
+    """
+
+    state: str
+    policy: str = ""
+    after_ms: int = 0
+    silent_ms: int = 0
+    fired: int = 0
+    rid: str = ""
+    note: str = ""
+    ea: str = ""
+
+
 class AccountView(Reply, frozen=True):
-    """GET_ACCOUNT: money in account currency; `time` is when the terminal was asked (UTC ms)."""
+    """GET_ACCOUNT: money in account currency; `time` is when the terminal was asked (UTC ms).
+
+    `zone_ms` is the broker's clock minus UTC, by which its trading day begins; None: not known.
+    """
 
     login: int
     server: str
@@ -78,6 +99,7 @@ class AccountView(Reply, frozen=True):
     margin_level: str = ""
     profit: str = "0"
     market_time: int = 0
+    zone_ms: int | None = None
     time: int = 0
     mode: str = ""
 
@@ -126,7 +148,7 @@ class PendingView(Reply, frozen=True):
 
 
 class DealView(Reply, frozen=True):
-    """One deal of the history: entry IN or OUT; why an OUT happened is `reason`."""
+    """One deal of the history: entry IN, OUT, INOUT or OUT_BY; why it left is `reason`."""
 
     deal: int
     ticket: int
@@ -156,7 +178,11 @@ class QuoteView(Reply, frozen=True):
 
 
 class SymbolView(Reply, frozen=True):
-    """GET_SYMBOL: the grids. Volumes in lots, levels in points, prices in quote currency."""
+    """GET_SYMBOL: the grids. Volumes in lots, levels in points, prices in quote currency.
+
+    What the broker does not say is empty; a `tick_size` of 0 means `point`. `tick_value` is what
+    one lot gains or loses by one `tick_size`, in account currency.
+    """
 
     symbol: str
     digits: int
@@ -170,16 +196,23 @@ class SymbolView(Reply, frozen=True):
     currency_base: str = ""
     currency_profit: str = ""
     allowed: bool = True
+    tick_size: str = "0"
+    tick_value: str = "0"
+    trade_mode: str = ""
+    execution: str = ""
+    filling: str = ""
+    session: str = ""
 
 
 class LimitView(Reply, frozen=True):
-    """GET_LIMITS: one row; value "" means off."""
+    """GET_LIMITS: one row; value "" means off. `by` holds to it: server or ea."""
 
     name: str
     symbol: str = ""
     value: str = ""
     used: str = ""
     headroom: str = ""
+    by: str = ""
 
 
 class StreamPoint(Reply, frozen=True):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge_core.protocol import errors, limits
-from bridge_core.protocol.codes import CODES, ReasonCode, Refusal, Status
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.operations import (
     EA_OPS,

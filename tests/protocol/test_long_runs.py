@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge_core.protocol.messages import Request, decode_body, encode_body
@@ -25,6 +26,8 @@ TOKENS = [
     for name in ("requests.json", "replies.json", "events.json")
     for case in msgspec.json.decode(build()[name])["cases"]
 ]
+# Of each body; the fuzzers go through the same readers.
+EXAMPLES = 50_000 if os.environ.get("ZTB_SOAK") else 400
 PARSERS = (parse_request, parse_reply, parse_event, parse_ea_record)
 
 
@@ -87,6 +90,7 @@ def test_of_a_million_rids_no_magic_is_0_or_out_of_a_terminals_range() -> None:
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_every_body_is_read_back_as_it_was(kind: type[Request]) -> None:
+    @settings(max_examples=EXAMPLES)
     @given(bodies(kind))
     def run(body: Request) -> None:
         assert decode_body(kind, encode_body(body)) == body

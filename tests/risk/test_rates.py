@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.operations import Lane
-from bridge_server.core.rates import Rates, TokenBuckets
+from bridge_core.risk.rates import Rates, TokenBuckets
 from tests.support.builders import MONO
 
 _BOUNDED = (Lane.ENTRY, Lane.REDUCE, Lane.SETTLE)
@@ -81,7 +81,26 @@ def test_no_pattern_of_messages_passes_more_than_the_rate_and_the_bucket(
         assert passed <= 2 * per_s + (now - MONO) * per_s / 1000
 
 
-@given(st.integers(1, 200))
+def test_many_keys_together_pass_no_more_entries_than_the_account_may() -> None:
+    buckets = TokenBuckets(Rates(entry_per_s=5, account_entry_per_s=8))
+    passed = sum(_passes(buckets, MONO, kid=f"kid-{n % 10}") for n in range(1_000))
+    assert passed == 16
+    refusal = buckets.charge("kid-fresh", Lane.ENTRY, MONO)
+    assert refusal is not None
+    assert refusal.limit == "account 8/s"
+    assert all(_passes(buckets, MONO, kid="kid-0", lane=Lane.REDUCE) for _ in range(100))
+
+
+def test_what_the_account_refuses_costs_the_key_no_token() -> None:
+    buckets = TokenBuckets(Rates(entry_per_s=1, account_entry_per_s=1))
+    assert all(_passes(buckets, MONO, kid=kid) for kid in ("a", "b"))
+    assert not any(_passes(buckets, MONO, kid="c") for _ in range(50))
+    assert _passes(buckets, MONO + 1_000, kid="c")
+    assert not _passes(buckets, MONO + 1_000, kid="d")
+    assert _passes(buckets, MONO + 2_000, kid="c")
+
+
+@given(st.integers(1, 100))
 def test_a_rested_bucket_holds_two_seconds_and_no_more(per_s: int) -> None:
     buckets = TokenBuckets(Rates(entry_per_s=per_s))
     _passes(buckets, MONO)
