@@ -12,6 +12,8 @@ import re
 import secrets
 import stat
 import sys
+import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,8 +28,10 @@ from bridge_core.protocol.limits import KEY_BYTES
 __all__ = [
     "load_key_file",
     "parse_key_hex",
+    "put_in_place",
     "random_key",
     "read_secret_file",
+    "remove_in_place",
     "replace_key_file",
     "replace_secret_file",
     "save_key_file",
@@ -47,6 +51,7 @@ _SAMPLES: Final = frozenset(
     hashlib.sha256(word).digest()
     for word in (b"", b"test", b"key", b"secret", b"password", b"changeme", b"hello", b"ztbridge")
 )
+_PATIENCE_S: Final = 0.5 if sys.platform == "win32" else 0.0
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 # A FIFO in the place of a key must be an error, not a hang; O_BINARY keeps CR LF on Windows.
 _READ: Final = os.O_RDONLY | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -167,6 +172,40 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def put_in_place(fresh: Path, path: Path, *, patience_s: float = _PATIENCE_S) -> None:
+    """Rename `fresh` over `path`.
+
+    Windows refuses that while somebody else, a virus scanner for one, has `path` open, which
+    lasts a moment: it is tried again for `patience_s` seconds.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    _once_let_go(lambda: fresh.replace(path), patience_s)
+
+
+def remove_in_place(path: Path, *, patience_s: float = _PATIENCE_S) -> None:
+    """Remove `path`, if it is there; with the same patience.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    _once_let_go(lambda: path.unlink(missing_ok=True), patience_s)
+
+
+def _once_let_go(do: Callable[[], object], patience_s: float) -> None:
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            do()
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _make_private_folder(folder: Path) -> None:
     if folder.is_dir():
         return
@@ -219,7 +258,7 @@ def replace_secret_file(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     write_secret_file(fresh, data)
     try:
-        fresh.replace(path)
+        put_in_place(fresh, path)
         sync_folder(path.absolute().parent)
     except OSError as error:
         fresh.unlink(missing_ok=True)

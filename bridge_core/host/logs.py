@@ -229,7 +229,33 @@ class _StderrHandler(_QuietErrors, logging.StreamHandler[TextIO]):
 
 
 class _FileHandler(_QuietErrors, logging.handlers.RotatingFileHandler):
-    """Writes to a rotated file that only its owner can read."""
+    """Writes to a rotated file that only its owner can read.
+
+    On Windows a file that somebody reads cannot be renamed: it then grows on, and is rotated
+    after as much again. Trying at each line would lose the line and shift the older files away.
+    """
+
+    _grown = 0
+
+    def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802  # logging's name
+        """Say whether the file is full, or as full as the last try in vain left it, twice."""
+        if self._grown and self.stream is not None:
+            return int(self.stream.tell() > self._grown + self.maxBytes)
+        return int(super().shouldRollover(record))
+
+    def doRollover(self) -> None:  # noqa: N802  # logging's name
+        """Rotate, if the file may be renamed."""
+        if self.stream is not None:
+            self._grown = self.stream.tell()
+            self.stream.close()
+            self.stream = None
+        file = Path(self.baseFilename)
+        try:
+            file.rename(f"{file}.aside").rename(file)
+            super().doRollover()
+        except PermissionError:
+            return
+        self._grown = 0
 
     def _open(self) -> io.TextIOWrapper:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import io
+import threading
 import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,6 +26,7 @@ __all__ = ["load_env", "load_toml", "nearest"]
 T = TypeVar("T", bound=msgspec.Struct)
 
 _TOML_BYTES_MAX: Final = 1_048_576
+_one_at_a_time: Final = threading.Lock()
 _WORDS: Final = {
     "str": '"TEXT"', "int": "NUMBER", "float": "NUMBER", "bool": "true or false", "list": "[…]",
     "tuple": "[…]",
@@ -71,9 +74,11 @@ def load_toml(path: Path, type_: type[T]) -> T:
     assert type_.__struct_config__.forbid_unknown_fields, "settings are closed structs"
     table = _read_toml(path)
     place = _Place(path)
-    _check(table, type_, place)
     try:
-        return msgspec.convert(table, type_)
+        # msgspec builds what it knows of a type at its first use, and not safely in two threads.
+        with _one_at_a_time:
+            _check(table, type_, place)
+            return msgspec.convert(table, type_)
     except msgspec.ValidationError as error:  # a rule that spans several keys (__post_init__)
         raise _refuse(path, f"{error}; change those lines") from None
 
@@ -125,7 +130,7 @@ def _check(value: object, type_: object, place: _Place) -> None:
 
 
 def _check_struct(value: dict[str, object], type_: type[msgspec.Struct], place: _Place) -> None:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+    fields = _fields(type_)
     for key in value:
         if key not in fields:
             near = nearest(key, fields)
@@ -138,6 +143,11 @@ def _check_struct(value: dict[str, object], type_: type[msgspec.Struct], place: 
             _check(value[name], field.type, place.into(name))
         elif field.required:
             raise _refuse(place.file, _missing(name, field.type, place))
+
+
+@cache  # it evaluates every annotation anew: most of what reading a file takes
+def _fields(type_: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(type_)}
 
 
 def _missing(name: str, type_: object, place: _Place) -> str:

@@ -6,7 +6,6 @@ stopped; only a domain together with ZAP_ENFORCE_DOMAIN refuses in every one of 
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 import threading
 import time
@@ -26,8 +25,8 @@ from bridge_core.protocol.limits import (
 
 __all__ = [
     "ClientSocketSpec", "Context", "CurveKeys", "ServerSocketSpec", "Socket", "ZapResponder",
-    "check_endpoint_host", "client_socket", "endpoint", "new_curve_keys", "require_libzmq",
-    "server_socket", "unknown_key_refused", "user_id",
+    "client_socket", "new_curve_keys", "require_libzmq", "server_socket", "unknown_key_refused",
+    "user_id",
 ]  # fmt: skip
 
 Socket: TypeAlias = zmq.Socket[bytes]
@@ -44,7 +43,6 @@ _ZAP_ENDPOINT: Final = "inproc://zeromq.zap.01"
 _ZAP_POLL_MS: Final = 100
 _ZAP_STUCK_S: Final = 2.5
 _NEWER: Final = "run `python -m pip install --upgrade pyzmq`"
-_WILDCARDS: Final = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104  # named to be refused
 
 
 def require_libzmq() -> None:
@@ -81,32 +79,6 @@ def new_curve_keys() -> CurveKeys:
     """Return a fresh pair."""
     public, secret = zmq.curve_keypair()
     return CurveKeys(public, secret)
-
-
-def check_endpoint_host(host: str, bind_any: bool) -> None:  # noqa: FBT001
-    """Check where a server binds: an IP literal, and every interface only if asked for.
-
-    Raises:
-        ConfigError: BIND.
-    """
-    try:
-        address = None if host == "*" else ipaddress.ip_address(host)
-    except ValueError:
-        raise ConfigError(
-            "BIND", f"host {host!r} is not an IP address: write a literal such as `127.0.0.1`"
-        ) from None
-    mapped = getattr(address, "ipv4_mapped", None)
-    anywhere = address is None or address.is_unspecified or str(mapped) in _WILDCARDS
-    if anywhere and not bind_any:
-        raise ConfigError(
-            "BIND",
-            f"host {host!r} means every interface: name one address, or set `bind_any = true`",
-        )
-
-
-def endpoint(host: str, port: int) -> str:
-    """Return the ZeroMQ address of a host literal and port."""
-    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
 # --- sockets -------------------------------------------------------------------------------
@@ -148,8 +120,23 @@ _COMMON: Final = (
 )
 
 
+# Of the event sockets. libzmq (4.3.5 too) cannot hear a ping while a reader lags behind its queue,
+# ends the connection, and aborts the whole process when the reader goes on after the reconnect
+# (libzmq issue 3937). The kernel's probes ask the other machine, and no queue keeps them waiting;
+# that events come at all is what our own signed heartbeat proves.
+_ASK_THE_KERNEL: Final = (
+    (zmq.HEARTBEAT_IVL, 0),
+    (zmq.TCP_KEEPALIVE, 1),
+    (zmq.TCP_KEEPALIVE_IDLE, 5),
+    (zmq.TCP_KEEPALIVE_INTVL, 2),
+    (zmq.TCP_KEEPALIVE_CNT, 3),
+)
+
+
 def _new(context: Context, kind: int, options: Sequence[tuple[int, int | bytes]]) -> Socket:
     socket = context.socket(kind)
+    if kind in {zmq.PUB, zmq.SUB}:
+        options = [*options, *_ASK_THE_KERNEL]
     try:
         for option, value in options:
             socket.setsockopt(option, value)

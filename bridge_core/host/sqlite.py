@@ -67,8 +67,25 @@ def _translate(error: sqlite3.Error, *, committing: bool = False) -> BridgeError
     return None
 
 
-@contextmanager
-def journal_errors() -> Iterator[None]:
+class _JournalErrors:
+    """Not a generator: every read and write goes through it."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _at: object
+    ) -> None:
+        """Translate what sqlite raised; everything else goes on as it is."""
+        known = _translate(error) if isinstance(error, sqlite3.Error) else None
+        if known is not None:
+            raise known from error
+
+
+_ERRORS: Final = _JournalErrors()
+
+
+def journal_errors() -> _JournalErrors:
     """Translate sqlite's errors around statements outside a transaction.
 
     Raises:
@@ -76,13 +93,7 @@ def journal_errors() -> Iterator[None]:
         JournalBusy: locked by another process for SQLITE_BUSY_MS.
         JournalFatal: an I/O error or damage. A constraint stays `IntegrityError`.
     """
-    try:
-        yield
-    except sqlite3.Error as error:
-        known = _translate(error)
-        if known is None:
-            raise
-        raise known from error
+    return _ERRORS
 
 
 @contextmanager
@@ -158,13 +169,15 @@ def open_database(path: Path, *, exclusive: bool) -> Connection:
 def _create(path: Path) -> None:
     """Create the file for its owner only; sqlite gives `-wal` and `-shm` the same mode."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    if path.is_symlink():  # Windows would create what a dangling link points to
+        raise _not_durable(path, "it is not an ordinary file")
     try:
         os.close(os.open(path, flags, 0o600))
         sync_folder(path.parent)
     except FileExistsError:
         # Never open an existing one here: closing it would drop every POSIX lock that another
         # connection of this process holds on it.
-        if path.is_symlink() or not path.is_file():
+        if not path.is_file():
             raise _not_durable(path, "it is not an ordinary file") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
