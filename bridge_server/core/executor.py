@@ -27,11 +27,13 @@ __all__ = [
 class ExecutorState(Struct, frozen=True, kw_only=True):
     """How the executor behind the hop stands; `since_ms` UTC ms, `ms` the last round trip.
 
+    `name` is the hop's, as HEALTH shows it.
     `alive`: heard within the bound. `linked`: its terminal has the broker. `wrong_account` says
     how its account differs from the pinned one, "" if it does not. `clock` is its clock minus
     ours in ms. `caps` are the bounds it enforces itself, by name.
     """
 
+    name: str = "server to EA"
     alive: bool = False
     linked: bool = False
     why: str = "no EA has connected yet"

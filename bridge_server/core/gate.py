@@ -21,9 +21,10 @@ from bridge_core.protocol.messages import Modify, Open, Request, Stop, decode_bo
 from bridge_core.protocol.operations import OPERATIONS, Lane, Op, OpSpec, granted
 from bridge_core.protocol.signing import Frames, VerifiedBody, request_mac_holds
 from bridge_core.protocol.token import NO_MAC, RequestToken, parse_request
+from bridge_core.risk.entry import shrinks
+from bridge_core.risk.rates import TokenBuckets
 from bridge_server.core import risk
 from bridge_server.core.ports import Pending, Position, Snapshot
-from bridge_server.core.rates import TokenBuckets
 from bridge_server.core.trading_state import Act, Cause, Causes, TradingState, refused_by_state
 
 __all__ = [
@@ -63,7 +64,8 @@ class Conditions(Struct, frozen=True, kw_only=True):
     clock_healthy: bool
     causes: Causes
     snapshot: Snapshot | None
-    desk: risk.Desk | None
+    picture: risk.Picture | None
+    ours: risk.Ours
     buckets: TokenBuckets
     stopping: bool
     queue_full: bool
@@ -233,22 +235,15 @@ def _removes_sl(body: Modify, held: Position | Pending | None) -> bool:
 
 def _shrinks(body: Open, at: Conditions) -> bool:
     # On a hedging account an opposite order only adds a leg. On a netting account it reduces as
-    # far as flat; beyond that it is an entry. An order in flight may have reduced already.
-    shot, desk = at.snapshot, at.desk
-    if shot is None or desk is None or shot.identity.margin_mode != "netting":
+    # far as flat; beyond that it is an entry. What is flying or pending may have reduced already.
+    if at.picture is None or at.snapshot is None:
         return False
-    if body.type not in ("BUY", "SELL") or desk.flying.get(body.symbol, 0):
-        return False
-    held = Decimal(0)
-    for one in shot.positions.values():
-        if one.symbol == body.symbol:
-            held += one.volume if one.type == "BUY" else -one.volume
-    opposite = held < 0 if body.type == "BUY" else held > 0
-    return opposite and Decimal(body.volume) <= abs(held)
+    proposal = risk.propose(body, at.snapshot)
+    return proposal is not None and shrinks(proposal, at.picture)
 
 
 def _risk(body: Request, at: Conditions) -> Refusal | None:
-    if at.desk is None or at.snapshot is None or not at.snapshot.connected:
+    if at.picture is None or at.snapshot is None or not at.snapshot.connected:
         return Refusal(ReasonCode.BROKER_DOWN)
-    proposal = risk.propose(body, at.snapshot)
-    return risk.first_refusal(proposal, at.desk) if proposal is not None else None
+    proposal = risk.propose(body, at.snapshot, at.ours)
+    return risk.first_refusal(proposal, at.picture) if proposal is not None else None

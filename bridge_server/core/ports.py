@@ -23,11 +23,12 @@ from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import Tag
 from bridge_core.protocol.views import StreamPoint
+from bridge_core.risk.facts import Account, Identity, Pending, Position, Quote, SymbolSpec
 
 __all__ = [
     "Account", "Backend", "Deal", "EndedOrder", "Executed", "Facts", "Identity", "Lost",
     "MarginEstimate", "NotBegun", "Outcome", "Pending", "Position", "Quote", "Reason", "Rejected",
-    "Scan", "Snapshot", "Submission", "SymbolSpec",
+    "Scan", "Snapshot", "Submission", "SymbolSpec", "blank",
 ]  # fmt: skip
 
 ZERO = Decimal(0)
@@ -43,91 +44,12 @@ class Reason(StrEnum):
     OURS = "OURS"
 
 
-class Identity(Struct, frozen=True, kw_only=True):
-    """Which account a terminal is logged in to; pinned in live mode."""
-
-    login: int
-    server: str
-    kind: str
-    currency: str
-    margin_mode: str
-    leverage: int
-
-
-class SymbolSpec(Struct, frozen=True, kw_only=True):
-    """A symbol's grids and levels; levels in points."""
-
-    symbol: str
-    digits: int
-    point: Decimal
-    volume_min: Decimal
-    volume_max: Decimal
-    volume_step: Decimal
-    contract_size: Decimal
-    stops_level: int = 0
-    freeze_level: int = 0
-    currency_base: str = ""
-    currency_profit: str = ""
-
-
-class Quote(Struct, frozen=True, kw_only=True):
-    """Bid and ask; `asked_wall_ms` is when the terminal was asked, `time_ms` the tick's own."""
-
-    symbol: str
-    bid: Decimal
-    ask: Decimal
-    time_ms: int
-    asked_wall_ms: int
-
-
-class Account(Struct, frozen=True, kw_only=True):
-    """Money in account currency; margin_level in percent, None without margin."""
-
-    balance: Decimal
-    equity: Decimal
-    margin: Decimal
-    free_margin: Decimal
-    profit: Decimal
-    margin_level: Decimal | None = None
-
-
-class Position(Struct, frozen=True, kw_only=True):
-    """An open position; `type` is BUY or SELL; sl and tp 0 mean none."""
-
-    ticket: int
-    symbol: str
-    type: str
-    volume: Decimal
-    open_price: Decimal
-    current_price: Decimal
-    sl: Decimal = ZERO
-    tp: Decimal = ZERO
-    profit: Decimal = ZERO
-    swap: Decimal = ZERO
-    commission: Decimal = ZERO
-    magic: int = 0
-    comment: str = ""
-    opened_ms: int = 0
-
-
-class Pending(Struct, frozen=True, kw_only=True):
-    """A pending order at the broker; expiration 0 means none."""
-
-    ticket: int
-    symbol: str
-    type: str
-    volume: Decimal
-    price: Decimal
-    sl: Decimal = ZERO
-    tp: Decimal = ZERO
-    expiration_ms: int = 0
-    magic: int = 0
-    comment: str = ""
-    placed_ms: int = 0
-
-
 class Deal(Struct, frozen=True, kw_only=True):
-    """One execution; `ticket` is the position's, `magic` and `comment` those of the order."""
+    """One execution; `ticket` is the position's, `magic` and `comment` those of the order.
+
+    `entry` is IN or OUT, and where the broker knows them INOUT (it turned the position of a
+    netting account) and OUT_BY (closed against another position).
+    """
 
     deal: int
     ticket: int
@@ -147,21 +69,35 @@ class Deal(Struct, frozen=True, kw_only=True):
 
 
 class EndedOrder(Struct, frozen=True, kw_only=True):
-    """A pending order that is no more: FILLED, CANCELLED or BROKER_EXPIRED."""
+    """An order that is no more: FILLED, CANCELLED or BROKER_EXPIRED.
+
+    A pending order, or also a market order (`type` BUY or SELL) where the broker keeps these on
+    record. `state` is the broker's own word for its end (REJECTED is a life CANCELLED). `filled`
+    is the executed part of `volume` as the order itself says; a volume of 0: it is not told.
+    `reason` is SL, TP or STOP_OUT if that is what placed it, else "". `last` is a pending order as
+    it was at its end, None where that is not told.
+    """
 
     ticket: int
     symbol: str
     life: str
+    type: str = ""
+    state: str = ""
+    volume: Decimal = ZERO
+    filled: Decimal = ZERO
+    reason: str = ""
     magic: int = 0
     comment: str = ""
     time_ms: int = 0
+    last: Pending | None = None
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
     """The account as last read; replaced as a whole, so any thread may hold one.
 
     `taken_wall_ms` 0: never read, and only the identity is known. `seen` are the numbers in the
-    executor's own event streams that this picture contains.
+    executor's own event streams that this picture contains. `zone_ms` is the broker's clock minus
+    UTC as last confirmed, None while it was never.
     """
 
     taken_wall_ms: int
@@ -175,6 +111,22 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     symbols: Mapping[str, SymbolSpec]
     note: str = ""
     seen: tuple[StreamPoint, ...] = ()
+    zone_ms: int | None = 0
+
+
+def blank(identity: Identity) -> Snapshot:
+    """Return the picture of a terminal that was never read: `taken_wall_ms` is 0."""
+    return Snapshot(
+        taken_wall_ms=0,
+        market_ms=0,
+        connected=False,
+        identity=identity,
+        account=Account(balance=ZERO, equity=ZERO, margin=ZERO, free_margin=ZERO, profit=ZERO),
+        positions={},
+        orders={},
+        quotes={},
+        symbols={},
+    )
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -195,7 +147,10 @@ class Submission(Struct, frozen=True, kw_only=True):
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What the broker's own records say happened, never what was asked for."""
+    """What the broker's own records say happened, never what was asked for.
+
+    `zone_ms` is the broker's clock minus UTC by which its times were read, 0 also if unknown.
+    """
 
     symbol: str = ""
     type: str = ""
@@ -214,6 +169,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     remaining_ticket: int = 0
     retcode: int = 0
     market_ms: int = 0
+    zone_ms: int = 0
     comment: str = ""
 
 
@@ -257,12 +213,20 @@ class Scan(Struct, frozen=True, kw_only=True):
     """The broker's records over an explicit window, for reconciliation.
 
     `complete` is True only if the terminal was connected to the right account and the whole
-    window since `since_wall_ms` was asked for; only then may absence be concluded.
+    window since `since_wall_ms` was asked for; only then may absence be concluded. On a netting
+    account an OPEN may reduce or turn a position, so that its deals leave instead of entering.
+    `orders_kept`: the broker keeps every order that ended on record, market orders too, so a deal
+    or an end of which the order's own record is not shown yet is not the whole story. `zone_ms`
+    is the broker's clock minus UTC, 0 also if unknown; while it is (`zone_known`), times are 0.
     """
 
     since_wall_ms: int
     taken_wall_ms: int
     complete: bool
+    netting: bool = False
+    orders_kept: bool = False
+    zone_ms: int = 0
+    zone_known: bool = True
     positions: tuple[Position, ...] = ()
     orders: tuple[Pending, ...] = ()
     deals: tuple[Deal, ...] = ()

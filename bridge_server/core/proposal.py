@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
-
-from msgspec import Struct
 
 from bridge_core.protocol.messages import Cancel, Close, Modify, Open, Request
+from bridge_core.risk.order import Proposal
 from bridge_server.core.ports import Pending, Position, Snapshot
 
-__all__ = ["Proposal", "propose"]
+__all__ = ["Ours", "everything", "propose"]
 
-ZERO: Final = Decimal(0)
-
-
-class Proposal(Struct, frozen=True, kw_only=True):
-    """An order as the checks see it, whatever its operation."""
-
-    kind: str
-    symbol: str
-    type: str = ""
-    volume: Decimal = ZERO
-    price: Decimal = ZERO
-    sl: Decimal = ZERO
-    tp: Decimal = ZERO
-    deviation: int = 0
-    expiration: int = 0
-    ticket: int = 0
-    position: Position | None = None
-    pending: Pending | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Return whether it rests at a price."""
-        return self.type not in ("BUY", "SELL")
-
-    @property
-    def is_buy(self) -> bool:
-        """Return whether it buys."""
-        return self.type.startswith("BUY")
+Ours = Callable[[Position | Pending], bool]
 
 
-def propose(body: Request, snapshot: Snapshot) -> Proposal | None:
-    """Return the proposal in a body, or None for operations that carry no order."""
+def everything(_held: Position | Pending) -> bool:
+    """Say of any ticket that it is ours: for where nobody asks whose it is."""
+    return True
+
+
+def propose(body: Request, snapshot: Snapshot, ours: Ours = everything) -> Proposal | None:
+    """Return the proposal in a body, or None for operations that carry no order.
+
+    `ours` says whether a position or pending order was opened by a journaled order of ours.
+    """
     match body:
         case Open():
             return Proposal(
@@ -56,27 +36,36 @@ def propose(body: Request, snapshot: Snapshot) -> Proposal | None:
                 tp=Decimal(body.tp),
                 deviation=body.deviation,
                 expiration=body.expiration,
+                strategy=body.strategy,
             )
         case Close():
+            position = snapshot.positions.get(body.ticket)
             return Proposal(
                 kind="CLOSE",
                 symbol=body.symbol,
                 volume=Decimal(body.volume),
                 deviation=body.deviation,
                 ticket=body.ticket,
-                position=snapshot.positions.get(body.ticket),
+                position=position,
+                ours=position is None or ours(position),
             )
         case Modify():
-            return _propose_modify(body, snapshot)
+            return _propose_modify(body, snapshot, ours)
         case Cancel():
             pending = snapshot.orders.get(body.ticket)
             symbol = pending.symbol if pending is not None else ""
-            return Proposal(kind="CANCEL", symbol=symbol, ticket=body.ticket, pending=pending)
+            return Proposal(
+                kind="CANCEL",
+                symbol=symbol,
+                ticket=body.ticket,
+                pending=pending,
+                ours=pending is None or ours(pending),
+            )
         case _:
             return None
 
 
-def _propose_modify(body: Modify, snapshot: Snapshot) -> Proposal:
+def _propose_modify(body: Modify, snapshot: Snapshot, ours: Ours) -> Proposal:
     position = snapshot.positions.get(body.ticket)
     pending = snapshot.orders.get(body.ticket)
     held = position if position is not None else pending
@@ -94,4 +83,5 @@ def _propose_modify(body: Modify, snapshot: Snapshot) -> Proposal:
         ticket=body.ticket,
         position=position,
         pending=pending,
+        ours=held is None or ours(held),
     )

@@ -11,8 +11,8 @@ from bridge_core.protocol.codes import ReasonCode, Refusal
 from bridge_core.protocol.messages import Request, Stop
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.token import NO_INCARNATION
+from bridge_core.risk.rates import Rates, TokenBuckets
 from bridge_server.core.gate import judge, stops_only
-from bridge_server.core.rates import Rates, TokenBuckets
 from bridge_server.core.trading_state import Cause, Causes, TradingState
 from tests.support.admission import (
     ENTRIES,
@@ -114,7 +114,7 @@ def test_of_two_refusals_the_first_in_the_table_is_given(first: Any, second: Any
         ({}, {"stopping": True, "queue_full": True}),
         ({}, {"causes": halted(TradingState.HALTED)}),
         ({}, {"buckets": TokenBuckets(Rates(entry_per_s=0, reduce_per_s=0, settle_per_s=0))}),
-        ({}, {"snapshot": None, "desk": None}),
+        ({}, {"snapshot": None, "picture": None}),
         ({}, {"shot": snapshot(connected=False)}),
     ],
     ids=["stale incarnation", "no incarnation", "old", "ahead", "long ttl", "clock", "stopping",

@@ -11,8 +11,8 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal
 from bridge_core.protocol.messages import Close, Modify, Open
 from bridge_core.protocol.operations import OPERATIONS, Lane, Op
+from bridge_core.risk.rates import Rates, TokenBuckets
 from bridge_server.core.gate import judge
-from bridge_server.core.rates import Rates, TokenBuckets
 from bridge_server.core.trading_state import Cause, Causes, TradingState
 from tests.support.admission import (
     ENTRIES,
@@ -29,11 +29,13 @@ from tests.support.builders import (
     admit,
     close_order,
     conditions,
-    desk,
+    flying,
     key_set,
+    limits_of,
     modify_order,
     open_order,
     pending,
+    picture,
     position,
     snapshot,
 )
@@ -182,7 +184,7 @@ def test_a_modify_of_an_unknown_ticket_is_judged_by_the_accounts_state() -> None
     causes = Causes()
     causes.raise_cause(Cause.UNKNOWN, NOW, symbol="EURUSD")
     assert judged(admit(Op.MODIFY, modify_order(99)), causes=causes) is _C.TICKET_UNKNOWN
-    lowered = {"causes": halted(TradingState.REDUCE_ONLY), "snapshot": None, "desk": None}
+    lowered = {"causes": halted(TradingState.REDUCE_ONLY), "snapshot": None, "picture": None}
     assert judged(admit(Op.MODIFY, modify_order(99)), **lowered) is _C.BROKER_DOWN
 
 
@@ -211,20 +213,20 @@ def test_on_a_netting_account_reduce_only_takes_what_makes_the_position_smaller(
     shot = snapshot(
         [*mine, position(2, symbol="USDJPY", volume=Decimal(50))], margin_mode="netting"
     )
-    wide = desk(shot).limits["EURUSD"]
-    at = desk(shot, limits={"EURUSD": type(wide)(max_volume=Decimal(100), max_positions=9)})
+    wide = limits_of(max_volume=Decimal(100), max_positions=9)
+    at = picture(shot, limits={"EURUSD": wide})
     body = open_order(*order, price="1.20000" if "LIMIT" in order[0] else "0")
     causes = halted(TradingState.REDUCE_ONLY)
-    assert judged(admit(Op.OPEN, body), shot=shot, desk=at, causes=causes) is code
+    assert judged(admit(Op.OPEN, body), shot=shot, picture=at, causes=causes) is code
 
 
 def test_two_orders_that_each_reduce_and_jointly_flip_do_not_both_pass() -> None:
     shot = snapshot([position()], margin_mode="netting")
-    at = desk(shot, flying={"EURUSD": 1})
+    at = picture(shot, flying=(flying(type="SELL"),))
     order = admit(Op.OPEN, open_order("SELL", "0.10"))
     causes = halted(TradingState.REDUCE_ONLY)
     assert judged(order, shot=shot, causes=causes) is None
-    assert judged(order, shot=shot, desk=at, causes=causes) is _C.REDUCE_ONLY
+    assert judged(order, shot=shot, picture=at, causes=causes) is _C.REDUCE_ONLY
 
 
 def test_on_a_hedging_account_an_opposite_order_is_an_entry() -> None:
@@ -238,8 +240,8 @@ def test_without_data_nothing_is_known_to_be_smaller() -> None:
     causes = halted(TradingState.REDUCE_ONLY)
     order = admit(Op.OPEN, open_order("SELL", "0.10"))
     netting = snapshot([position()], margin_mode="netting")
-    assert judged(order, causes=causes, snapshot=None, desk=None) is _C.REDUCE_ONLY
-    assert judged(order, shot=netting, desk=None, causes=causes) is _C.REDUCE_ONLY
+    assert judged(order, causes=causes, snapshot=None, picture=None) is _C.REDUCE_ONLY
+    assert judged(order, shot=netting, picture=None, causes=causes) is _C.REDUCE_ONLY
 
 
 # --- risk ------------------------------------------------------------------------------------
@@ -248,13 +250,13 @@ def test_without_data_nothing_is_known_to_be_smaller() -> None:
 @pytest.mark.parametrize("op", [*REDUCERS, *ENTRIES])
 def test_without_a_broker_no_order_is_judged(op: Op) -> None:
     assert judged(admit(op), shot=snapshot(connected=False)) is _C.BROKER_DOWN
-    assert judged(admit(op), desk=None) is _C.BROKER_DOWN
+    assert judged(admit(op), picture=None) is _C.BROKER_DOWN
     assert judged(admit(op), snapshot=None) is _C.BROKER_DOWN
 
 
 @pytest.mark.parametrize("op", SETTLE_OPS)
 def test_without_a_broker_every_question_is_still_answered(op: Op) -> None:
-    assert judged(admit(op), snapshot=None, desk=None) is None
+    assert judged(admit(op), snapshot=None, picture=None) is None
 
 
 @pytest.mark.parametrize("op", [Op.OPEN, Op.CHECK])
@@ -268,7 +270,7 @@ def test_a_close_of_a_foreign_symbols_ticket_is_told_as_unknown() -> None:
 
 
 def test_a_flatten_carries_no_order_of_its_own_and_passes() -> None:
-    assert judged(admit(Op.FLATTEN), desk=desk(SHOT, limits={}, allowed=frozenset())) is None
+    assert judged(admit(Op.FLATTEN), picture=picture(SHOT, limits={}, allowed=frozenset())) is None
 
 
 def test_an_open_that_is_refused_is_no_body() -> None:
@@ -291,7 +293,7 @@ def test_while_the_terminal_is_away_an_entry_is_told_so_and_not_that_the_state_i
     refusal = judge(admit(Op.OPEN, open_order()), back)
     assert isinstance(refusal, Refusal)
     assert refusal.code is ReasonCode.REDUCE_ONLY
-    nothing = conditions(causes=causes, desk=None)
+    nothing = conditions(causes=causes, picture=None)
     nothing = structs.replace(nothing, snapshot=None)
     refusal = judge(admit(Op.OPEN, open_order()), nothing)
     assert isinstance(refusal, Refusal)

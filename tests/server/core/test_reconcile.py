@@ -333,11 +333,6 @@ def test_a_modify_of_a_pending_orders_stops_minds_neither_price_nor_expiration()
     assert _status(found) is Status.DONE
 
 
-def test_a_position_cannot_prove_a_modify_that_set_a_price() -> None:
-    body = modify_order(11, price="1.08000")
-    assert find(_suspect(body), scan(positions=(position(),))) == Absence(counts=True)
-
-
 def test_a_cancel_is_found_by_the_orders_end() -> None:
     found = _found(cancel_order(22), ended=(ended(22, "CANCELLED"),))
     assert (_status(found), found.evidence) == (Status.DONE, Evidence.SHAPE)

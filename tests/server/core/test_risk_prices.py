@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from bridge_core.protocol.codes import ReasonCode, Refusal
 from bridge_core.protocol.messages import Open, Request
-from bridge_server.core import risk
+from bridge_core.risk.checks_basic import volume_within_max
 from bridge_server.core.ports import Snapshot
-from bridge_server.core.risk import Desk, first_refusal, propose
+from bridge_server.core.risk import first_refusal, propose
 from tests.support.builders import (
     NOW,
     close_order,
-    desk,
     limits_of,
     modify_order,
     open_order,
     pending,
+    picture,
     position,
     quote,
     snapshot,
@@ -36,7 +36,7 @@ def _judge(body: Request, shot: Snapshot | None = None, **over: Any) -> Refusal 
     shot = shot if shot is not None else snapshot()
     proposal = propose(body, shot)
     assert proposal is not None
-    return first_refusal(proposal, desk(shot, **over))
+    return first_refusal(proposal, picture(shot, **over))
 
 
 def _code(body: Request, shot: Snapshot | None = None, **over: Any) -> ReasonCode | None:
@@ -269,14 +269,8 @@ def test_no_order_makes_a_check_fail_instead_of_answer(order: Open, level: int) 
         assert not sl or (sl < price) == order.type.startswith("BUY")
 
 
-def test_the_desk_is_a_value_that_a_check_cannot_change() -> None:
-    at: Desk = desk()
-    with pytest.raises(AttributeError):
-        at.flying = {}  # type: ignore[misc]
-
-
 def test_the_first_refusal_is_what_the_first_refusing_check_says() -> None:
     order = propose(open_order(volume="0.51", deviation=30), snapshot())
     assert order is not None
-    at = desk(limits={"EURUSD": limits_of(max_deviation=20)})
-    assert first_refusal(order, at) == risk.volume_within_max(order, at)
+    at = picture(limits={"EURUSD": limits_of(max_deviation=20)})
+    assert first_refusal(order, at) == volume_within_max(order, at)
