@@ -8,7 +8,7 @@ EA's own word, asked for by STATUS or TOMBSTONE, ends it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -27,7 +27,7 @@ from bridge_core.protocol.views import StreamPoint
 from bridge_server.backends.ea_books import deals_of, margin_of
 from bridge_server.backends.ea_hop import Failure, FromEa, Margin, make_head, read_body
 from bridge_server.backends.ea_link import Call, EaLink, HopSpec, Reply
-from bridge_server.backends.ea_reader import Reader, blank
+from bridge_server.backends.ea_reader import Reader
 from bridge_server.backends.ea_session import EaStatus, Pins
 from bridge_server.backends.ea_side import EaSide
 from bridge_server.core import ports
@@ -44,6 +44,7 @@ from bridge_server.core.ports import (
     Scan,
     Snapshot,
     Submission,
+    blank,
 )
 
 __all__ = ["EaBackend", "Served"]
@@ -268,11 +269,16 @@ class EaBackend:
         self._instance, self._book = status.instance, beat.book
         self._reader.learn_symbols(status.instance)
         seen = [StreamPoint(stream=name, seq=n) for name, n in self._side.event_seq.items()]
+        asked = self._clock.wall_ms()
         shot = self._reader.read(beat, seen)
         if shot is None:  # asked again when it is due
             return
-        quotes = dict(self._shot.quotes)
-        quotes |= self._reader.learn_quotes({} if anew else quotes)
+        # The EA sends each tick at once: what it answers now says that no newer one came before.
+        quotes = {
+            name: structs.replace(one, asked_wall_ms=max(asked, one.asked_wall_ms))
+            for name, one in self._shot.quotes.items()
+        }
+        quotes |= self._reader.learn_quotes({} if anew else _without_quietest(quotes))
         note = self._side.about().note
         self._shot = structs.replace(shot, quotes=quotes, note=note)
 
@@ -329,3 +335,9 @@ class EaBackend:
     def take(self) -> list[ExecutorPost]:
         """Return what the EA's side has posted."""
         return self._side.take()
+
+
+def _without_quietest(quotes: Mapping[str, ports.Quote]) -> dict[str, ports.Quote]:
+    # A tick that changes no price is not sent, so the oldest quote may be younger than it looks.
+    quietest = min(quotes.values(), key=lambda one: one.time_ms, default=None)
+    return {name: one for name, one in quotes.items() if one is not quietest}

@@ -120,6 +120,7 @@ def spec_of(row: ea_hop.Spec) -> SymbolSpec:
         freeze_level=row.freeze_level,
         currency_base=row.currency_base,
         currency_profit=row.currency_profit,
+        tick_value=max(_D(0), _D(row.tick_value)),
     )
 
 

@@ -58,6 +58,7 @@ class Beat(Body, frozen=True, kw_only=True):
     busy: bool = False
     state: Literal["ACTIVE", "REDUCE_ONLY", "HALTED"] = "ACTIVE"
     cause: Annotated[str, Meta(max_length=64)] = ""
+    dead_man: Annotated[str, Meta(max_length=96)] = ""
     kids: Annotated[list[str], Meta(max_length=64)] = []
     symbols: Annotated[list[str], Meta(max_length=1024)] = []
     max_lots: NumberOrNone = ""
@@ -163,7 +164,7 @@ class Quote(Body, frozen=True):
 
 
 class Spec(Body, frozen=True):
-    """SYMBOL: grids and levels; volumes in lots, levels in points."""
+    """SYMBOL: grids and levels; volumes in lots, levels in points, `tick_value` of one point."""
 
     symbol: str
     digits: Annotated[int, Meta(ge=0, le=8)]
@@ -176,6 +177,7 @@ class Spec(Body, frozen=True):
     freeze_level: Natural = 0
     currency_base: str = ""
     currency_profit: str = ""
+    tick_value: Number = "0"
 
 
 class Margin(Body, frozen=True):

@@ -15,11 +15,11 @@ import zmq
 from msgspec import Struct
 
 from bridge_core.host.clock import Clock
+from bridge_core.host.endpoints import endpoint
 from bridge_core.host.sockets import (
     CurveKeys,
     ServerSocketSpec,
     ZapResponder,
-    endpoint,
     server_socket,
     unknown_key_refused,
 )

@@ -27,7 +27,7 @@ from bridge_server.backends.ea_link import EaLink
 from bridge_server.core import ports
 from bridge_server.core.ports import Scan, Snapshot, SymbolSpec
 
-__all__ = ["Reader", "blank"]
+__all__ = ["Reader"]
 
 _TRIES: Final = 3
 _PAGES_MAX: Final = 1_000
@@ -36,25 +36,7 @@ _PAGES_MAX: Final = 1_000
 _SHIFT_MS: Final = 3_600_000 + 600_000
 # While it does not know the zone it says the broker's times; no zone is further west.
 _WEST_MS: Final = 12 * 3_600_000
-_ZERO: Final = ports.ZERO
 _T = TypeVar("_T", bound=Struct)
-
-
-def blank(identity: ports.Identity) -> Snapshot:
-    """Return the picture of a terminal that was never read: `taken_wall_ms` is 0."""
-    return Snapshot(
-        taken_wall_ms=0,
-        market_ms=0,
-        connected=False,
-        identity=identity,
-        account=ports.Account(
-            balance=_ZERO, equity=_ZERO, margin=_ZERO, free_margin=_ZERO, profit=_ZERO
-        ),
-        positions={},
-        orders={},
-        quotes={},
-        symbols={},
-    )
 
 
 class Reader:
@@ -101,6 +83,7 @@ class Reader:
                 quotes={},
                 symbols=dict(self.specs),
                 seen=tuple(seen),
+                zone_ms=beat.zone_ms,
             )
         return None
 

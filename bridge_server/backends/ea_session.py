@@ -79,6 +79,7 @@ class Sessions:
         self._routes: dict[bytes, str] = {}
         self._first_heard: dict[str, int] = {}  # newer instances: when first, monotonic ms
         self._last_heard: dict[str, int] = {}
+        self._since_mono = 0  # when the adopted one was first heard
         self._older: dict[str, int] = {}  # older instances: when the newer was first heard
 
     def greet(self, route: bytes, beat: Beat, wall_ms: int, mono_ms: int, *, hello: bool) -> Heard:
@@ -150,15 +151,18 @@ class Sessions:
     def _adopt(self, route: bytes, beat: Beat, wall_ms: int, mono_ms: int) -> None:
         if self.status.instance:
             self._older[self.status.instance] = self._first_heard[beat.instance]
-        self._first_heard.pop(beat.instance, None)
+        self._since_mono = self._first_heard.pop(beat.instance)
         self._last_heard.pop(beat.instance, None)
         self.status = EaStatus(instance=beat.instance, since_ms=wall_ms)
         self._see(beat, wall_ms, mono_ms, route=route, gone=False)
 
     def _twice_now(self, mono_ms: int) -> str:
         for other, first in self._first_heard.items():
-            waits = mono_ms - self._last_heard[other] < limits.EA_STALE_MS
-            if waits and mono_ms - first > limits.EA_TWICE_MS:
+            last = self._last_heard[other]
+            # The one that was first heard before the other has to speak after it. One that died
+            # before it was adopted, and another that took its place, were never two.
+            spoke_after = mono_ms - first if first >= self._since_mono else last - self._since_mono
+            if mono_ms - last < limits.EA_STALE_MS and spoke_after > limits.EA_TWICE_MS:
                 return f"instances {self.status.instance} and {other} are both alive"
         return ""
 

@@ -267,6 +267,7 @@ def _told(beat: Beat, status: EaStatus) -> tuple[tuple[str, str], ...]:
         ("ea_max_positions", str(beat.max_positions)),
         ("ea_symbols", ",".join(beat.symbols)),
         ("ea_state", f"{beat.state} {beat.cause}".strip()),
+        ("ea_dead_man", beat.dead_man),
         ("ea_build", str(beat.build)),
         ("ea_version", beat.version),
         ("ea_dll", beat.dll),

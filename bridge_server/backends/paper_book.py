@@ -106,26 +106,18 @@ class Turn:
 
     def floating(self, position: Position) -> Decimal:
         """Return the position's profit if it closed now, in account currency."""
-        held = Holding(position.symbol, position.type, position.volume, position.open_price)
-        return self.money.profit(held, self.closing_price(position), self.book.quotes)
+        return self.valued(position).profit
 
     def valued(self, position: Position) -> Position:
         """Return the position with its current price and floating profit."""
-        return structs.replace(
-            position, current_price=self.closing_price(position), profit=self.floating(position)
-        )
-
-    def margin_of(self, position: Position) -> Decimal:
-        """Return the margin that the position holds, in account currency."""
-        return self.money.margin(
-            position.symbol, position.volume, position.open_price, self.book.quotes
-        )
+        return self.money.worth(position, self.book.quotes).shown
 
     def account(self) -> Account:
         """Return balance, equity and margin now; margin_level in percent, two decimals."""
-        positions = self.book.positions.values()
-        profit = sum((self.floating(each) for each in positions), ZERO)
-        margin = sum((self.margin_of(each) for each in positions), ZERO)
+        worth, quotes = self.money.worth, self.book.quotes
+        worths = [worth(each, quotes) for each in self.book.positions.values()]
+        profit = sum((each.shown.profit for each in worths), ZERO)
+        margin = sum((each.margin for each in worths), ZERO)
         equity = self.book.balance + profit
         level = None
         if margin > 0:
@@ -251,6 +243,7 @@ class Turn:
                 magic=order.magic,
                 comment=order.comment,
                 time_ms=self.book.market_ms,
+                last=order,
             )
         )
         if life != "FILLED":  # a fill is told by position_opened, which names the order

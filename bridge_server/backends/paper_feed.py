@@ -133,6 +133,7 @@ class SyntheticFeed:
         self._mark = (
             msgspec.json.decode(mark, type=_WalkMark) if mark else _WalkMark(0, self._start)
         )
+        self._next: Next | None = None
 
     @property
     def ended(self) -> bool:
@@ -155,18 +156,21 @@ class SyntheticFeed:
 
     def peek(self) -> Next:
         """Return the next price."""
-        after = self._after()
-        step = Step(
-            symbol=self.symbol,
-            time_ms=SYNTHETIC_START_MS + after.n * SYNTHETIC_STEP_MS,
-            bids=(after.bid_points * self._spec.point,),
-            spread=self._spread,
-        )
-        return Next(step, FeedMark(self.symbol, msgspec.json.encode(after).decode()))
+        if self._next is None:
+            after = self._after()
+            step = Step(
+                symbol=self.symbol,
+                time_ms=SYNTHETIC_START_MS + after.n * SYNTHETIC_STEP_MS,
+                bids=(after.bid_points * self._spec.point,),
+                spread=self._spread,
+            )
+            mark = FeedMark(self.symbol, msgspec.json.encode(after).decode())
+            self._next = Next(step, mark)
+        return self._next
 
     def take(self) -> None:
         """Go past it."""
-        self._mark = self._after()
+        self._mark, self._next = self._after(), None
 
     def close(self) -> None:
         """Nothing to let go of."""

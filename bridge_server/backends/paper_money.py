@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final, NamedTuple
 
-from bridge_core.protocol.errors import ConfigError
-from bridge_server.core.ports import SymbolSpec
+from msgspec import structs
 
-__all__ = ["Holding", "Money", "Price", "cents", "decimal_text"]
+from bridge_core.protocol.errors import ConfigError
+from bridge_server.core.ports import Position, SymbolSpec
+
+__all__ = ["Holding", "Money", "Price", "Worth", "cents", "decimal_text"]
 
 _CENT: Final = Decimal("0.01")
 _CONTEXT: Final = Context(prec=40, rounding=ROUND_HALF_EVEN)
 _ONE: Final = Decimal(1)
+_WORTHS_MAX: Final = 20_000
 
 
 class Price(NamedTuple):
@@ -47,6 +50,19 @@ class Holding(NamedTuple):
     opened: Decimal
 
 
+class Worth(NamedTuple):
+    """A position as it is shown at a price, with its floating profit, and the margin it holds.
+
+    The other fields are what that was reckoned from.
+    """
+
+    shown: Position
+    margin: Decimal
+    position: Position
+    price: Price
+    via: Price | None
+
+
 class Money:
     """Converts a symbol's profit currency into the account's.
 
@@ -63,6 +79,7 @@ class Money:
         self.leverage = leverage
         self.specs = specs
         self._routes = {name: self._route(spec) for name, spec in specs.items()}
+        self._worths: dict[int, Worth] = {}
 
     def _route(self, spec: SymbolSpec) -> tuple[str, bool]:
         """Return (symbol whose bid converts, whether it multiplies); "" means as it is."""
@@ -103,6 +120,26 @@ class Money:
         move = close - held.opened if held.side == "BUY" else held.opened - close
         amount = _CONTEXT.multiply(move, held.volume * self.specs[held.symbol].contract_size)
         return self._convert(held.symbol, amount, close, quotes)
+
+    def worth(self, position: Position, quotes: Mapping[str, Price]) -> Worth:
+        """Return what a position is worth now; reckoned once for each position and price.
+
+        Positions and prices are never edited, so the same objects give the same numbers.
+        """
+        price, via = quotes[position.symbol], quotes.get(self._routes[position.symbol][0])
+        known = self._worths.get(position.ticket)
+        same = known is not None and known.position is position
+        if known is not None and same and known.price is price and known.via is via:
+            return known
+        close = price.bid if position.type == "BUY" else price.ask
+        held = Holding(position.symbol, position.type, position.volume, position.open_price)
+        profit = self.profit(held, close, quotes)
+        margin = self.margin(position.symbol, position.volume, position.open_price, quotes)
+        if len(self._worths) >= _WORTHS_MAX:
+            self._worths.clear()  # most are of positions that were closed
+        shown = structs.replace(position, current_price=close, profit=profit)
+        worth = self._worths[position.ticket] = Worth(shown, margin, position, price, via)
+        return worth
 
     def margin(
         self, symbol: str, volume: Decimal, price: Decimal, quotes: Mapping[str, Price]

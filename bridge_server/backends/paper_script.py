@@ -33,7 +33,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bridge_core.host.clock import Clock
-from bridge_core.protocol.codes import CODES, ReasonCode, Status
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import ReasonCode, Status
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Cancel, Close, Modify, Open
@@ -88,7 +89,7 @@ class _Reject(_Line, frozen=True, tag="reject"):
 
     def __post_init__(self) -> None:
         """Refuse what no broker says."""
-        if CODES[self.code].by != "broker":
+        if "broker" not in CODES[self.code].by:
             raise ValueError(f"{self.code} is not a broker's word")
 
 

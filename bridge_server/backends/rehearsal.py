@@ -1,18 +1,18 @@
 """The rehearsal: a terminal's symbols, prices and sessions, and the paper broker's fills.
 
-`mode = "paper"` on the `ea` backend. The link cannot send what trades (`HopSpec.trading`), the
-keys are paper keys, and the EA holds none that could verify an order: no trade call is made by
-anybody (protocol.md 14.6).
+`mode = "paper"` on the `ea` or `mt5` backend. The feed's link cannot send what trades
+(`HopSpec.trading`, `LinkSpec.trading`), the keys are paper keys, and an EA holds none that could
+verify an order: no trade call is made by anybody (protocol.md 14.6).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct, structs
 
@@ -22,12 +22,6 @@ from bridge_core.protocol.codes import ReasonCode, Refusal
 from bridge_core.protocol.errors import BridgeError
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.messages import Close, Open
-from bridge_server.backends.ea import Served
-from bridge_server.backends.ea_hop import FromEa
-from bridge_server.backends.ea_link import EaLink
-from bridge_server.backends.ea_reader import Reader, blank
-from bridge_server.backends.ea_session import EaStatus
-from bridge_server.backends.ea_side import about
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.backends.paper_feed import Market, Next
 from bridge_server.backends.paper_market import Step
@@ -47,12 +41,15 @@ from bridge_server.core.ports import (
     Snapshot,
     Submission,
     SymbolSpec,
+    blank,
 )
 
-__all__ = ["Place", "Rehearsal"]
+__all__ = ["Place", "Price", "Rehearsal", "TerminalFeed"]
 
 _TICKS_MAX: Final = 4_096
 _AWAY: Final = "the terminal has not shown its symbols yet"
+# What a trade mode leaves of the sides that may be entered; what nobody listed leaves none.
+_ENTRIES: Final = {"": "BUY SELL", "FULL": "BUY SELL", "LONGONLY": "BUY", "SHORTONLY": "SELL"}
 
 
 class Place(Struct, frozen=True):
@@ -60,6 +57,62 @@ class Place(Struct, frozen=True):
 
     folder: Path
     base: Path
+
+
+class Price(NamedTuple):
+    """A price of the terminal; `time_ms` is market time (UTC ms), 0 while that is unknown.
+
+    `live`: it has just changed, so the symbol's session is open.
+    """
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    time_ms: int
+    live: bool
+
+
+class TerminalFeed(Protocol):
+    """A terminal that shows symbols and prices. `word` names it in refusals.
+
+    `on_price` is called with every price, in any thread.
+    """
+
+    name: str
+    word: str
+    symbols: tuple[str, ...]
+    on_price: Callable[[Price], None]
+
+    def start(self) -> None:
+        """Connect, and wait a moment for the terminal.
+
+        Raises:
+            ConfigError: it can never work as configured.
+        """
+
+    def close(self) -> None:
+        """Let go of the terminal."""
+
+    def alive(self) -> bool:
+        """Return whether the terminal answers."""
+
+    def linked(self) -> bool:
+        """Return whether the terminal answers and has its broker."""
+
+    def specs(self) -> Mapping[str, SymbolSpec]:
+        """Return the terms of the symbols that the terminal shows."""
+
+    def quotes(self) -> Iterable[Price]:
+        """Return the present prices, to begin with."""
+
+    def pump(self) -> None:
+        """Look at the terminal, if it must be looked at."""
+
+    def about(self) -> ExecutorState:
+        """Return how the terminal stands."""
+
+    def self_test(self) -> bool:
+        """Return whether the hop refuses strangers."""
 
 
 class _Ticks:
@@ -125,27 +178,20 @@ class _FedPaper(PaperBackend):
 class Rehearsal:
     """`ports.Backend` and `core.executor.HasHop` of a paper account beside a terminal."""
 
-    name = "ea"
     settle_ms = 0
     attests = False
     pump_interval_ms = 20
     comment_chars = PaperBackend.comment_chars
 
     def __init__(
-        self,
-        link: EaLink,
-        served: Served,
-        settings: PaperSettings,
-        place: Place,
-        clock: Clock,
+        self, feed: TerminalFeed, settings: PaperSettings, place: Place, clock: Clock
     ) -> None:
-        self.link = link
-        link.on_message = self._hear
-        self._served = served
+        self.name = feed.name
+        self.feed = feed
+        feed.on_price = self._hear
         self._settings = settings
         self._place = place
         self._clock = clock
-        self._reader = Reader(link, served.symbols, clock)
         self._ticks = _Ticks()
         self._heard_mono: dict[str, int] = {}
         self._paper: _FedPaper | None = None
@@ -154,28 +200,26 @@ class Rehearsal:
     # --- life --------------------------------------------------------------------------------
 
     def start(self) -> Identity:
-        """Listen, wait a moment for the EA, and begin if it is there.
+        """Connect, wait a moment for the terminal, and begin if it is there.
 
         Raises:
             ConfigError: the port is in use, or the paper account's file does not fit.
         """
-        self.link.start()
-        if self.link.wait_for_ea(self._served.wait_s):
+        self.feed.start()
+        if self.feed.alive():
             self._begin()
         return identity_of(self._settings)
 
     def _begin(self) -> None:
-        status = self.link.status
-        self._reader.learn_symbols(status.instance)
-        if set(self._reader.specs) != set(self._served.symbols):
+        shown = self.feed.specs()
+        if set(shown) != set(self.feed.symbols):
             return
-        specs = {name: self._completed(spec) for name, spec in self._reader.specs.items()}
+        specs = {name: self._completed(spec) for name, spec in shown.items()}
         paper = _FedPaper(self._settings, specs, self._ticks, self._place, self._clock)
         paper.start()
         self._paper = paper
-        for quote in self._reader.learn_quotes({}).values():
-            time_ms = _market_ms(status, quote.time_ms)
-            self._ticks.add(quote.symbol, quote.bid, quote.ask, time_ms)
+        for price in self.feed.quotes():
+            self._hear(price)
 
     def _completed(self, spec: SymbolSpec) -> SymbolSpec:
         # Some brokers leave the currencies out; the name then says them, as for any paper symbol.
@@ -189,35 +233,42 @@ class Rehearsal:
         )
 
     def close(self) -> None:
-        """Let go of the port and the files."""
-        self.link.close()
+        """Let go of the terminal and the files."""
+        self.feed.close()
         if self._paper is not None:
             self._paper.close()
 
-    def _hear(self, message: FromEa, status: EaStatus) -> None:
-        """Take a tick; in the link's thread. Its own events are not for a rehearsal."""
-        if message.verb != "TICK":
-            return
-        symbol, bid, ask, time_ms = message.tick
-        if symbol in self._served.symbols:
-            self._heard_mono[symbol] = self._clock.mono_ms()
-            self._ticks.add(symbol, bid, ask, _market_ms(status, time_ms))
+    def _hear(self, price: Price) -> None:
+        """Take a price; in any thread."""
+        if price.live:
+            self._heard_mono[price.symbol] = self._clock.mono_ms()
+        self._ticks.add(price.symbol, price.bid, price.ask, price.time_ms)
 
     # --- orders ----------------------------------------------------------------------------
 
     def execute(self, submission: Submission) -> Outcome:
         """Carry an order out on paper, while the terminal shows a market."""
         paper = self._paper
-        if paper is None or not self._linked():
-            return NotBegun(refusal=Refusal(ReasonCode.BROKER_DOWN, limit="EA", value=_AWAY))
-        symbol = self._symbol_of(submission, paper.snapshot())
-        heard = self._heard_mono.get(symbol)
+        if paper is None or not self.feed.linked():
+            down = Refusal(ReasonCode.BROKER_DOWN, limit=self.feed.word, value=_AWAY)
+            return NotBegun(refusal=down)
+        shot = paper.snapshot()
+        symbol = self._symbol_of(submission, shot)
+        told, heard = self.feed.specs().get(symbol), self._heard_mono.get(symbol)
         mono = self._clock.mono_ms()
-        if heard is None or mono - heard >= limits.EA_SESSION_SILENCE_MS:
+        silent = heard is None or mono - heard >= limits.EA_SESSION_SILENCE_MS
+        if silent and not (told is not None and told.session == "OPEN"):
             comment = "the terminal shows no tick of it: its session is closed"
             facts = Facts(symbol=symbol, comment=comment)
             return Rejected(code=ReasonCode.MARKET_CLOSED, facts=facts)
+        if isinstance(submission.body, Open) and not self._lets_in(submission.body):
+            return Rejected(code=ReasonCode.TRADE_DISABLED, facts=Facts(symbol=symbol))
         return paper.execute(submission)
+
+    def _lets_in(self, body: Open) -> bool:
+        spec = self.feed.specs().get(body.symbol)
+        sides = _ENTRIES.get(spec.trade_mode, "") if spec is not None else ""
+        return body.type.partition("_")[0] in sides.split()
 
     def _symbol_of(self, submission: Submission, shot: Snapshot) -> str:
         body = submission.body
@@ -227,14 +278,10 @@ class Rehearsal:
         held = shot.positions.get(ticket) or shot.orders.get(ticket)
         return held.symbol if held is not None else next(iter(self._heard_mono), "")
 
-    def _linked(self) -> bool:
-        beat = self.link.status.beat
-        return beat is not None and beat.connected and self.link.alive()
-
     def check(self, order: Open) -> MarginEstimate | Refusal:
         """Estimate the margin of an OPEN on the paper account."""
         if self._paper is None:
-            return Refusal(ReasonCode.BROKER_DOWN, limit="EA")
+            return Refusal(ReasonCode.BROKER_DOWN, limit=self.feed.word)
         return self._paper.check(order)
 
     # --- reading ---------------------------------------------------------------------------
@@ -262,8 +309,9 @@ class Rehearsal:
 
     def pump(self) -> list[EventBody]:
         """Begin once the terminal has shown its symbols; then let its ticks happen."""
+        self.feed.pump()
         if self._paper is None:
-            if self.link.alive():
+            if self.feed.alive():
                 self._begin()
             return []
         return self._paper.pump()
@@ -274,19 +322,23 @@ class Rehearsal:
             return self._shot
         shot = self._paper.snapshot()
         return structs.replace(
-            shot, connected=shot.connected and self._linked(), note=f"rehearsal; {shot.note}"
+            shot,
+            connected=shot.connected and self.feed.linked(),
+            note=f"rehearsal; {shot.note}",
+            symbols={name: self._in_session(spec) for name, spec in shot.symbols.items()},
         )
 
+    def _in_session(self, spec: SymbolSpec) -> SymbolSpec:
+        """Return a symbol with its session as the terminal shows it now."""
+        told = self.feed.specs().get(spec.symbol)
+        if told is None or told.session == spec.session:
+            return spec
+        return structs.replace(spec, session=told.session)
+
     def self_test(self) -> bool:
-        """Return whether an unknown key is refused on the EA's port."""
-        return self.link.self_test()
+        """Return whether the hop refuses strangers."""
+        return self.feed.self_test()
 
     def about(self) -> ExecutorState:
-        """Return how the EA stands."""
-        return about(self.link, self._clock.mono_ms())
-
-
-def _market_ms(status: EaStatus, time_ms: int) -> int:
-    # While the EA does not know the broker's zone its times are not UTC, and market time never goes
-    # back: the price counts, and market time stands still.
-    return time_ms if status.beat is not None and status.beat.zone_ms is not None else 0
+        """Return how the terminal stands."""
+        return self.feed.about()

@@ -122,6 +122,45 @@ def test_a_restart_is_not_two() -> None:
     assert not greet(sessions, B, STALE + 1_000).twice
 
 
+def test_two_restarts_within_three_seconds_are_not_two() -> None:
+    sessions = Sessions(PINS)
+    greet(sessions, A, 0)
+    greet(sessions, B, 1_900, hello=True)  # A was killed without a word, and so is B at once
+    assert greet(sessions, C, 3_400, hello=True).adopted
+    assert not greet(sessions, C, 3_600).twice
+    assert not greet(sessions, C, 4_600).twice
+
+
+def test_one_that_waited_and_goes_on_speaking_beside_the_adopted_one_is_a_second() -> None:
+    sessions = Sessions(PINS)
+    greet(sessions, A, 0)
+    greet(sessions, B, 1_900, hello=True)
+    assert greet(sessions, C, 3_400, hello=True).adopted
+    greet(sessions, B, 3_900, hello=True)
+    assert not greet(sessions, C, 4_000).twice  # that may have been under way
+    greet(sessions, B, 4_900, hello=True)
+    assert greet(sessions, C, 5_000).twice
+
+
+_LIVES = st.lists(st.tuples(st.integers(50, 6_000), st.integers(0, 2_500)), min_size=2, max_size=6)
+
+
+@given(_LIVES, st.sampled_from([200, 1_000]))
+def test_lives_one_after_the_other_are_never_two(lives: list[tuple[int, int]], every: int) -> None:
+    sessions, at = Sessions(PINS), 0
+    for number, (life, gap) in enumerate(lives):
+        for mono in range(at, at + life + 1, every):
+            assert not greet(sessions, f"{number:016x}", mono, hello=True).twice
+        at += life + gap
+
+
+@given(st.integers(0, 3_000))
+def test_two_that_speak_each_second_are_always_noticed(apart_ms: int) -> None:
+    sessions, beats = Sessions(PINS), range(0, 8_000, limits.EA_BEAT_PERIOD_MS)
+    said = sorted([*((mono, A) for mono in beats), *((mono + apart_ms, B) for mono in beats)])
+    assert any(greet(sessions, one, mono).twice for mono, one in said)
+
+
 def test_a_newer_one_that_said_goodbye_is_no_second() -> None:
     sessions = Sessions(PINS)
     greet(sessions, A, 0)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bridge_server.backends.paper_book import Book, Turn
 from bridge_server.backends.paper_market import Step, apply_step
-from bridge_server.backends.paper_money import Money
+from bridge_server.backends.paper_money import Money, Price
 from bridge_server.backends.paper_orders import Label, cancel, close, modify, open_order
 from bridge_server.backends.paper_settings import PaperSettings, make_specs
 from bridge_server.core.ports import Executed, Position
@@ -312,3 +313,26 @@ def test_the_same_acts_twice_are_the_same_deals_and_events(acts: list[Any], spre
     assert first.book == second.book
     assert first.deals == second.deals
     assert first.events == second.events
+
+
+def test_a_position_is_valued_anew_when_it_or_a_price_that_it_hangs_on_changes() -> None:
+    specs = make_specs(PaperSettings(), ("EURJPY", "USDJPY"))
+    kept = Money("USD", 100, specs)
+    position = Position(
+        ticket=1, symbol="EURJPY", type="BUY", volume=D("0.10"), open_price=D("160.000"),
+        current_price=D("160.000"), sl=D(0), tp=D(0), magic=0, comment="", opened_ms=0,
+    )  # fmt: skip
+    quotes = {"EURJPY": Price(D("161"), D("161.1"), 1), "USDJPY": Price(D("150"), D("150.1"), 1)}
+    told = set()
+    for now in (
+        (position, quotes),
+        (position, quotes | {"USDJPY": Price(D("100"), D("100.1"), 2)}),  # it converts the profit
+        (position, quotes | {"EURJPY": Price(D("162"), D("162.1"), 2)}),
+        (structs.replace(position, volume=D("0.20")), quotes),
+        (structs.replace(position, type="SELL"), quotes),
+    ):
+        found, anew = kept.worth(*now), Money("USD", 100, specs).worth(*now)
+        assert (found.shown, found.margin) == (anew.shown, anew.margin)
+        assert kept.worth(*now) is found
+        told.add((found.shown.profit, found.margin))
+    assert len(told) == 5

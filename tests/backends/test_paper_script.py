@@ -16,13 +16,14 @@ from msgspec import structs
 from bridge_core.host.bundles import ServerKeys
 from bridge_core.host.clock import SystemClock
 from bridge_core.host.ledger import judge, read_ledger
-from bridge_core.protocol.codes import CODES, ReasonCode, Status
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import ReasonCode, Status
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.keys import Mode
+from bridge_core.risk.policy import AccountLimits, SymbolLimits
 from bridge_server.backends.paper import PaperBackend, PaperSettings
 from bridge_server.backends.paper_script import ScriptedPaper
 from bridge_server.core.ports import Executed, Lost, NotBegun, Rejected
-from bridge_server.core.risk import SymbolLimits
 from bridge_server.settings import ServerSettings
 from bridge_server.wiring import Hop, build_backend
 from tests.backends.contract import BackendContract
@@ -37,6 +38,7 @@ HOP = Hop(
     "0" * 16,
     lambda: None,
 )  # fmt: skip
+RISK = AccountLimits(max_daily_loss="2%", require_sl=False)
 LIMITS = {"EURUSD": SymbolLimits(max_volume=Decimal(1), max_positions=9)}
 
 
@@ -86,7 +88,7 @@ class TestAScriptedBrokerKeepsTheContract(BackendContract):
 def _settings(**paper: Any) -> ServerSettings:
     return ServerSettings(
         account="demo", mode=Mode.PAPER, backend="paper", allowed_symbols=["EURUSD"],
-        limits=LIMITS, paper=PaperSettings(**paper),
+        limits=LIMITS, risk=RISK, paper=PaperSettings(**paper),
     )  # fmt: skip
 
 
@@ -118,7 +120,7 @@ def test_a_rejection_hits_one_order_and_changes_nothing(world: Scripted) -> None
     assert world.taken() == [(1, "armed"), (1, "spent")]
 
 
-@pytest.mark.parametrize("code", [code for code in CODES if CODES[code].by == "broker"])
+@pytest.mark.parametrize("code", [code for code in CODES if "broker" in CODES[code].by])
 def test_every_word_of_a_broker_can_be_said_with_metatraders_number(
     world: Scripted, code: ReasonCode
 ) -> None:
