@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
+
 import msgspec
 
 from bridge_core.host.logs import log_event
@@ -36,6 +39,7 @@ class Admin:
         self._c = context
         self._orders = lifecycle
         self._settlement = settlement
+        self.on_resumed: Callable[[Cause], None] = lambda _cause: None
 
     # --- stopping ----------------------------------------------------------------------------
 
@@ -45,15 +49,35 @@ class Admin:
         try:
             self._c.guard.stop(state, rid, reason, now_ms)
         except OSError as error:
-            log_event(self._c.log, "error", "halted_file", error=type(error).__name__)
-            self._orders.tell.alert(
-                "HALTED", "the halted file could not be written: check the disk"
-            )
+            self._make_room(error)
         self._orders.drop_barred()
         self._note(
             Record(ts=now_ms, kind="STATE", rid=rid, data={"state": state, "reason": reason})
         )
         log_event(self._c.log, "warning", "stopped", state=state, reason=reason)
+
+    def _make_room(self, error: OSError) -> None:
+        # A stop that only memory holds ends with the process: the reserve is there for it.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            self._c.guard.condition(Cause.JOURNAL_FULL, self._c.clock.wall_ms(), present=True)
+            self._c.reserve.release()
+        if not self.keep_stop():
+            log_event(self._c.log, "error", "halted_file", error=type(error).__name__)
+            self._orders.tell.alert(
+                "HALTED", "the halted file could not be written: check the disk"
+            )
+
+    def keep_stop(self) -> bool:
+        """Write the stop that its file lacks; return whether the file has it now."""
+        try:
+            self._c.guard.write_stop()
+        except OSError:
+            return False
+        return True
+
+    def alert(self, code: str, message: str, level: str | None = None, subject: str = "") -> None:
+        """Raise an alert: event, log line, webhook (`level` None: as the table says)."""
+        self._orders.tell.alert(code, message, level, subject)
 
     def _note(self, record: Record) -> None:
         # A full journal must not keep a stop from holding: the file holds it.
@@ -127,6 +151,7 @@ class Admin:
             self._orders.tell.alert(
                 "HALTED", "the halted file could not be removed: remove it by hand"
             )
+        self.on_resumed(cause)
         log_event(self._c.log, "warning", "resumed", cause=cause, reason=reason)
 
     def _done(
@@ -171,6 +196,7 @@ class Admin:
             self._c.log, "info", "state", state=self._c.guard.causes.state(), cause=cause,
             reason=reason,
         )  # fmt: skip
+        self._c.alarms.follow(self._c.guard.causes, cause, reason)
 
     def mark_started(self, facts: dict[str, str]) -> None:
         """Write the first record of this incarnation."""

@@ -6,8 +6,8 @@ GET_HISTORY and CHECK alone need the terminal: the service queues them as reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -31,14 +31,22 @@ from bridge_core.protocol.replies import (
     encode_reply,
     text_of,
 )
-from bridge_core.protocol.views import LimitView, PendingView, PositionView, StreamPoint
+from bridge_core.protocol.views import (
+    DeadManView,
+    LimitView,
+    PendingView,
+    PositionView,
+    StreamPoint,
+)
+from bridge_core.risk.usage import limit_rows
 from bridge_server.context import Context
 from bridge_server.core.orders import OrderState, status_of
-from bridge_server.core.ports import Deal, MarginEstimate, Snapshot
+from bridge_server.core.ports import Deal, MarginEstimate, Pending, Position, Snapshot
 from bridge_server.guard import cause_views
 from bridge_server.health import Hop
 from bridge_server.journal import OrderRow
 from bridge_server.lifecycle import Lifecycle
+from bridge_server.picturing import Picturing
 from bridge_server.views import (
     account_view,
     deal_view,
@@ -56,6 +64,7 @@ _PAGE_FRAME_BYTES: Final = 256
 Answer = Struct | Refusal
 
 
+@cache  # it reads a file of the installation, and every HELLO says it
 def package_version() -> str:
     """Return the installed distribution's version."""
     try:
@@ -74,10 +83,14 @@ def order_status_view(row: OrderRow) -> OrderView:
 class Answers:
     """One method per query; the table at the end is what the service calls."""
 
-    def __init__(self, context: Context, lifecycle: Lifecycle, hops: list[Hop]) -> None:
+    def __init__(
+        self, context: Context, lifecycle: Lifecycle, hops: list[Hop], picturing: Picturing
+    ) -> None:
         self._c = context
         self._orders = lifecycle
         self._hops = hops
+        self.dead_man: Callable[[], DeadManView | None] = lambda: None
+        self._picturing = picturing
         self.table: Final[dict[Op, Callable[[Request], Answer]]] = {
             Op.HELLO: self._hello,
             Op.PING: self._ping,
@@ -136,6 +149,7 @@ class Answers:
             time=self._c.clock.wall_ms(),
             state=self._c.guard.causes.state(),
             causes=cause_views(self._c.guard.causes),
+            dead_man=self.dead_man(),
         )
 
     def _health(self, _: Request) -> Answer:
@@ -156,6 +170,7 @@ class Answers:
                 "refused_keys": self._c.transport.refused_keys,
             },
             backend=self._note(shot),
+            dead_man=self.dead_man(),
         )
 
     def _note(self, shot: Snapshot | None) -> str:
@@ -173,34 +188,36 @@ class Answers:
         row = self._c.journal.opener_of(ticket)
         return row.view if row is not None else None
 
-    def _position_views(self, shot: Snapshot, symbol: str) -> list[PositionView]:
-        return [
-            position_view(one, self._opener(one.ticket))
-            for one in shot.positions.values()
-            if symbol in ("", one.symbol)
-        ]
+    def _openers(self, held: Sequence[Position | Pending]) -> dict[int, OrderView]:
+        # One question for all: an account may hold thousands, and no order waits for that.
+        found = self._c.journal.openers_of([one.ticket for one in held])
+        return {ticket: row.view for ticket, row in found.items()}
 
-    def _pending_views(self, shot: Snapshot, symbol: str) -> list[PendingView]:
-        return [
-            pending_view(one, self._opener(one.ticket))
-            for one in shot.orders.values()
-            if symbol in ("", one.symbol)
-        ]
+    def _position_views(self, positions: Iterable[Position]) -> list[PositionView]:
+        rows = list(positions)
+        openers = self._openers(rows)
+        return [position_view(one, openers.get(one.ticket)) for one in rows]
+
+    def _pending_views(self, orders: Iterable[Pending]) -> list[PendingView]:
+        rows = list(orders)
+        openers = self._openers(rows)
+        return [pending_view(one, openers.get(one.ticket)) for one in rows]
 
     def _positions(self, body: Request) -> Answer:
         shot, query = self._shot(), _query(body)
         if shot is None:
             return Refusal(ReasonCode.BROKER_DOWN)
-        rows = self._position_views(shot, query.symbol)
-        page = rows[query.first : query.first + _count(query.count)]
+        # Cut first: each row's opener is a question to the journal.
+        rows = [one for one in shot.positions.values() if query.symbol in ("", one.symbol)]
+        page = self._position_views(rows[query.first : query.first + _count(query.count)])
         return Page(positions=page, total=len(rows), time=shot.taken_wall_ms)
 
     def _pendings(self, body: Request) -> Answer:
         shot, query = self._shot(), _query(body)
         if shot is None:
             return Refusal(ReasonCode.BROKER_DOWN)
-        rows = self._pending_views(shot, query.symbol)
-        page = rows[query.first : query.first + _count(query.count)]
+        rows = [one for one in shot.orders.values() if query.symbol in ("", one.symbol)]
+        page = self._pending_views(rows[query.first : query.first + _count(query.count)])
         return Page(orders=page, total=len(rows), time=shot.taken_wall_ms)
 
     def _quote(self, body: Request) -> Answer:
@@ -235,35 +252,25 @@ class Answers:
         shot, query = self._shot(), _query(body)
         if shot is None:
             return Refusal(ReasonCode.BROKER_DOWN)
-        settings, flying = self._c.settings, self._orders.flying()
-        rows = [LimitView(name="allowed_symbols", value=",".join(settings.allowed_symbols))]
-        rows += [
+        settings = self._c.settings
+        rows = [
             LimitView(name=name, value=str(value))
             for name, value in (
                 ("entry_per_s", settings.rates.entry_per_s),
+                ("account_entry_per_s", settings.rates.account_entry_per_s),
                 ("reduce_per_s", settings.rates.reduce_per_s),
                 ("settle_per_s", settings.rates.settle_per_s),
                 ("signature_ttl_s", settings.signature_ttl_s),
             )
         ]
-        for symbol, one in settings.limits.items():
-            if query.symbol not in ("", symbol):
-                continue
-            resting = sum(order.symbol == symbol for order in shot.orders.values())
-            resting += flying.get(symbol, 0)
-            held = resting + sum(p.symbol == symbol for p in shot.positions.values())
-            rows += [
-                LimitView(name="max_volume", symbol=symbol, value=text_of(one.max_volume)),
-                _counted("max_positions", symbol, one.max_positions, held),
-                _counted("max_orders", symbol, one.max_orders, resting),
-                LimitView(
-                    name="max_deviation",
-                    symbol=symbol,
-                    value="" if one.max_deviation is None else str(one.max_deviation),
-                ),
-            ]
+        now = self._picturing.picture(self._c.clock.wall_ms())
+        assert now is not None  # there is a snapshot
+        wanted = ("", query.symbol)
+        rows += [one for one in limit_rows(now) if not query.symbol or one.symbol in wanted]
+        rows = [structs.replace(one, by="server") for one in rows]
         if self._c.hop is not None:
-            rows += [LimitView(name=name, value=value) for name, value in self._c.hop.about().caps]
+            caps = self._c.hop.about().caps
+            rows += [LimitView(name=name, value=value, by="ea") for name, value in caps]
         return Page(limits=rows, total=len(rows), time=shot.taken_wall_ms)
 
     def _sync(self, _: Request) -> Answer:
@@ -272,8 +279,8 @@ class Answers:
             return Refusal(ReasonCode.BROKER_DOWN)
         return SyncReply(
             account=account_view(shot, self._c.settings.mode),
-            positions=self._position_views(shot, ""),
-            orders=self._pending_views(shot, ""),
+            positions=self._position_views(shot.positions.values()),
+            orders=self._pending_views(shot.orders.values()),
             quotes=[quote_view(one) for one in shot.quotes.values()],
             streams=self._points(shot),
             state=self._c.guard.causes.state(),
@@ -363,9 +370,11 @@ class Answers:
 
     def attribute(self, event: EventBody) -> EventBody:
         """Return an event with the order of ours behind its ticket."""
+        if not event.ticket:
+            return event
         opener = self._opener(event.order or event.ticket) or self._opener(event.ticket)
-        if not event.ticket or opener is None:
-            return event if not event.ticket else structs.replace(event, origin="foreign")
+        if opener is None:
+            return structs.replace(event, origin="foreign")
         return structs.replace(
             event,
             rid=opener.rid,
@@ -382,10 +391,3 @@ def _query(body: Request) -> Query:
 
 def _count(asked: int) -> int:
     return asked or limits.PAGE_ROWS_MAX
-
-
-def _counted(name: str, symbol: str, limit: int | None, used: int) -> LimitView:
-    if limit is None:
-        return LimitView(name=name, symbol=symbol)
-    headroom = text_of(Decimal(max(0, limit - used)))
-    return LimitView(name=name, symbol=symbol, value=str(limit), used=str(used), headroom=headroom)

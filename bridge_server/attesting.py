@@ -132,6 +132,7 @@ class Attesting:
             self._on_final(flight)
 
         hooks.on_final = on_final
+        hooks.waits = flattener.waits
         if self._executor is not None:
             hooks.on_bare = self._want
             hooks.before_intent = lambda flight: self._refusal(flight.row.kid, flight.body)
@@ -265,6 +266,7 @@ class Attesting:
                 self._on_told(post, mono_ms)
             case Relayed():
                 self._c.publisher.relay(post.stream, post.seq, post.frames)
+                self._c.alarms.passing(post.hint)
             case Acknowledged(op):
                 self._stops.acknowledged(op)
             case Alarm(code, reason):
@@ -320,7 +322,7 @@ class Attesting:
         if flight is not None:
             if flight.row.state is OrderState.UNKNOWN:
                 if isinstance(outcome, NotBegun) and outcome.refusal.code is ReasonCode.ABSENT:
-                    self._settlement.watch(flight.row.magic)
+                    self._settlement.ghosts.watch(flight.row.magic)
                 self._orders.finish(flight, self._orders.hooks.weigh(flight, outcome), Evidence.EA)
             return
         if self._orders.refused.get(rid) is not None:

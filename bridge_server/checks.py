@@ -11,28 +11,31 @@ from typing import Final
 
 from msgspec import Struct
 
+from bridge_core.host.alert_settings import load_destination
+from bridge_core.host.alert_trial import look_at
 from bridge_core.host.bundles import load_server_keys, load_verify_sets
-from bridge_core.host.sockets import check_endpoint_host, require_libzmq
+from bridge_core.host.endpoints import check_endpoint_host
+from bridge_core.host.permissions import mend_secrets
+from bridge_core.host.settings import load_toml
+from bridge_core.host.sockets import (
+    require_libzmq,
+)
 from bridge_core.host.sqlite import open_database
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import ChainFault
 from bridge_core.protocol.errors import BridgeError
+from bridge_core.risk.policy import Policy
+from bridge_server import wiring
+from bridge_server.checks_mt5 import Visit, mt5_findings
+from bridge_server.checkup import Finding, warn
 from bridge_server.guard import HALTED_FILE, read_halted
+from bridge_server.policy import untraded
 from bridge_server.record import verify_file
-from bridge_server.settings import Overrides, ServerSettings, load_settings
+from bridge_server.settings import Overrides, ServerSettings, load_settings, make_policy
 
 __all__ = ["Finding", "run_checks", "show_checks"]
 
 _FREE_BYTES_MIN: Final = 64 * 1024 * 1024
-
-
-class Finding(Struct, frozen=True):
-    """One check: ok, warn, fail or skip; the fix is one command or edit."""
-
-    id: str
-    state: str
-    finding: str
-    fix: str = ""
 
 
 class _Room(Struct, frozen=True):
@@ -44,32 +47,69 @@ class _Room(Struct, frozen=True):
         return self.base / self.settings.state
 
 
-def run_checks(config: Path, flags: Overrides) -> list[Finding]:
-    """Return every finding; nothing is changed."""
+def run_checks(
+    config: Path, flags: Overrides, *, fix_permissions: bool = False, visit: Visit | None = None
+) -> list[Finding]:
+    """Return every finding; nothing is changed, unless key files are to be closed to others.
+
+    `visit` is how a MetaTrader 5 terminal is called on; the call starts it if it does not run.
+    """
     findings = [
         _guarded("python", lambda: f"Python {sys.version.split()[0]}"),
         _guarded("libzmq", _libzmq),
     ]
+    if fix_permissions:
+        findings.append(_guarded("mended", lambda: _mended(config)))
     try:
         settings = load_settings(config, flags)
     except BridgeError as error:
-        findings.append(Finding("config", "fail", error.detail, "mend the named line"))
+        findings.append(_refused("config", error, "mend the named line"))
         return findings
     findings.append(Finding("config", "ok", f"{config} is valid"))
     room = _Room(settings, config.resolve().parent)
     for name, check in _CHECKS:
         findings.append(_guarded(name, lambda check=check: check(room)))  # type: ignore[misc]
+    if settings.backend == "mt5":
+        findings += _mt5(room, visit or Visit())
     return findings
+
+
+def _mt5(room: _Room, visit: Visit) -> list[Finding]:
+    try:
+        spec = wiring.link_spec(room.settings, room.base, trading=False)
+    except BridgeError as error:
+        problem, _, fix = error.detail.partition("; ")
+        return [Finding("mt5.env", "fail", problem, fix)]
+    return list(mt5_findings(room.settings, spec, visit))
 
 
 def _guarded(name: str, check: Callable[[], str | Finding]) -> Finding:
     try:
         found = check()
     except BridgeError as error:
-        return Finding(name, "fail", error.detail, "see the finding")
+        return _refused(name, error, "see the finding")
     except OSError as error:
         return Finding(name, "fail", type(error).__name__, "check the folder's owner and mode")
     return found if isinstance(found, Finding) else Finding(name, "ok", found)
+
+
+def _refused(name: str, error: BridgeError, fix: str) -> Finding:
+    problem, _, last = error.detail.rpartition(": ")
+    if error.code == "KEY_FILE" and problem:  # it ends with what mends it
+        return Finding(name, "fail", problem, last)
+    return Finding(name, "fail", error.detail, fix)
+
+
+def _mended(config: Path) -> str:
+    # Before `.env` is read: as it is, it may be refused.
+    settings, base = load_toml(config, ServerSettings), config.resolve().parent
+    keys = base / settings.keys
+    changed = mend_secrets(keys, keys.glob("*.key"))
+    if settings.mt5.env:
+        changed += mend_secrets(None, [base / settings.mt5.env])
+    if settings.alerts is not None:
+        changed += mend_secrets(None, [base / settings.alerts.env])
+    return f"closed to others: {', '.join(map(str, changed))}" if changed else "nothing was open"
 
 
 def _libzmq() -> str:
@@ -147,13 +187,34 @@ def _halted(room: _Room) -> str | Finding:
 
 
 def _limits(room: _Room) -> str | Finding:
-    missing = [s for s in room.settings.allowed_symbols if s not in room.settings.limits]
+    policy = make_policy(room.settings, room.base)
+    missing = untraded(policy)
     if missing:
+        symbols = sorted({symbol for each in missing.values() for symbol in each})
         return Finding(
-            "limits", "warn", f"no limits for {', '.join(missing)}: it cannot be traded",
-            f"add [limits.{missing[0]}] with max_volume and max_positions",
+            "limits", "warn", f"cannot be traded: {', '.join(symbols)}",
+            "add to server.toml: " + "; ".join(missing),
         )  # fmt: skip
-    return f"{len(room.settings.limits)} symbols with limits"
+    return f"{len(policy.allowed_symbols)} symbols with limits, {_day(policy)}"
+
+
+def _day(policy: Policy) -> str:
+    return f"the day ends at a loss of {policy.account.max_daily_loss}"
+
+
+def _alerts(room: _Room) -> str | Finding:
+    settings = room.settings.alerts
+    if settings is None:
+        return "off: only log and events tell; docs/alerts.md says how to be told"
+    answers, finding, fix = look_at(load_destination(settings, room.base))
+    return finding if answers else warn("alerts", finding, fix)
+
+
+def _dead_man(room: _Room) -> str:
+    wanted = room.settings.dead_man
+    if wanted is None:
+        return "off: positions of a strategy that falls silent stay open; [dead_man] changes that"
+    return f"policy {wanted.policy} after {wanted.after_s} s, once a heartbeat has come"
 
 
 def _ttl(room: _Room) -> str:
@@ -165,11 +226,13 @@ _CHECKS: Final[tuple[tuple[str, Callable[[_Room], str | Finding]], ...]] = (
     ("keys", _keys),
     ("ea", _ea),
     ("limits", _limits),
+    ("dead_man", _dead_man),
     ("time", _ttl),
     ("disk", _disk),
     ("journal", _journal),
     ("record", _chain),
     ("halted", _halted),
+    ("alerts", _alerts),
 )
 
 
@@ -184,7 +247,7 @@ def show_checks(findings: list[Finding], *, as_json: bool) -> int:
         print(json.dumps({"schema": "ztb.server.doctor/1", "ok": not failed, "checks": rows}))
         return 1 if failed else 0
     for one in findings:
-        print(f"{one.state:4}  {one.id:8}  {one.finding}")
+        print(f"{one.state:4}  {one.id:12}  {one.finding}")
         if one.fix and one.state in ("fail", "warn"):
             print(f"      fix: {one.fix}")
     return 1 if failed else 0

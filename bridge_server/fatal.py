@@ -34,6 +34,7 @@ def end_fatally(c: Context, orders: Lifecycle, error: BridgeError) -> int:
         c.guard.journal_failed(f"{error.code} {error.detail}", c.clock.wall_ms())
     except OSError as failed:
         log_event(c.log, "error", "journal_fatal_file", error=type(failed).__name__)
+    c.alarms.alert(_CODE, f"the server ends: {error.code} {error.detail}")
     for flight in orders.flights.values():
         view = structs.replace(flight.row.view, status=Status.UNKNOWN, code=_CODE)
         for waiter in flight.waiters:

@@ -6,6 +6,7 @@ once like any other order, and may begin until `flatten_window_ms` later, also a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -29,7 +30,7 @@ from bridge_server.rows import magic_of
 from bridge_server.telling import Waiter
 from bridge_server.views import view_of_body
 
-__all__ = ["Flattener"]
+__all__ = ["Flattener", "targets"]
 
 _DONE: Final = frozenset({Status.FILLED.value, Status.DONE.value})
 
@@ -41,29 +42,42 @@ class Flattener:
         self._c = context
         self._orders = lifecycle
 
-    def begin(self, parent: Flight, waiter: Waiter) -> Refusal | None:
-        """Fix the tickets in one commit and queue the children; the parent waits for them."""
+    def begin(
+        self, parent: Flight, waiter: Waiter | None, also: Callable[[], None] = lambda: None
+    ) -> Refusal | None:
+        """Fix the tickets in one commit and queue the children; the parent waits for them.
+
+        Without a waiter it is the server's own act. `also` is written in the same commit.
+        """
         body, shot = parent.body, self._c.snapshot
         if not isinstance(body, Flatten) or shot is None:
             return Refusal(ReasonCode.BROKER_DOWN)
         parent.row.state = OrderState.DISPATCHING
         parent.row.dispatched_ms = parent.row.accepted_ms
-        children = [self._child(parent, op, target) for op, target in _targets(body, shot)]
+        wanted = targets(body.scope, body.symbol, shot)
+        children = [self._child(parent, op, target) for op, target in wanted]
         parent.row.view = msgspec.structs.replace(
             parent.row.view, children=[_shown(child.row) for child in children]
         )
 
         def work() -> None:
-            self._c.journal.insert(parent.row, "ORDER", {"children": str(len(children))})
+            facts = {"children": str(len(children)), **({} if waiter else {"by": "server"})}
+            self._c.journal.insert(parent.row, "ORDER", facts)
             for child in children:
                 self._c.journal.insert(child.row, "ORDER", {"parent": parent.row.rid})
+            also()
 
         try:
             if not self._orders.commit(work, may_use_reserve=True):
                 return Refusal(ReasonCode.JOURNAL_FULL)
         except IntegrityError:  # somebody has used up a child's rid, which can be foreseen
             return Refusal(ReasonCode.CONFLICT)
-        parent.waiters.append(waiter)
+        counter, tickets = self._c.worker.counter, [child.row.ticket for child in children]
+        if waiter is not None:
+            counter.fix(parent.row.rid, tickets)
+            parent.waiters.append(waiter)
+        else:
+            counter.own(parent.row.rid, tickets)
         self._orders.flights[parent.row.rid] = parent
         for child in children:
             self._orders.flights[child.row.rid] = child
@@ -76,19 +90,19 @@ class Flattener:
     def _child(self, parent: Flight, op: Op, target: tuple[int, str]) -> Flight:
         ticket, symbol = target
         rid = child_rid(parent.row.rid, ticket)
-        client = parent.row.client
+        signer = parent.body.client if isinstance(parent.body, Flatten) else ""
         body: Request
         if op is Op.CLOSE:
             body = Close(
                 client_order_id=rid,
-                client=client,
+                client=signer,
                 ticket=ticket,
                 symbol=symbol,
                 volume="0",
                 deviation=limits.DEVIATION_POINTS_MAX,
             )
         else:
-            body = Cancel(client_order_id=rid, client=client, ticket=ticket)
+            body = Cancel(client_order_id=rid, client=signer, ticket=ticket)
         now_ms = self._c.clock.wall_ms()
         magic = magic_of(self._c, rid, body)
         view = view_of_body(rid, op, parent.row.kid, body, now_ms)
@@ -96,7 +110,7 @@ class Flattener:
             rid=rid,
             client_order_id=None,
             kid=parent.row.kid,
-            client=client,
+            client=parent.row.client,
             op=op,
             symbol=symbol,
             state=OrderState.ACCEPTED,
@@ -108,7 +122,11 @@ class Flattener:
             accepted_ms=now_ms,
             ticket=ticket,
             view=msgspec.structs.replace(
-                view, client_order_id="", parent=parent.row.rid, magic=magic
+                view,
+                client_order_id="",
+                client=parent.row.client,
+                parent=parent.row.rid,
+                magic=magic,
             ),
         )
         return self._child_flight(row, body, parent.frames)
@@ -121,6 +139,14 @@ class Flattener:
             frames=frames,
             deadline=Deadline.at(row.deadline_ms, now_wall, now_mono),
         )
+
+    def waits(self, flight: Flight) -> bool:
+        """Return whether a child stays in the queue: it has a window, and nothing can be sent now.
+
+        An executor that attests is asked all the same: only its word ends a child.
+        """
+        hop = self._c.hop if self._c.executor is None else None
+        return bool(flight.row.parent) and hop is not None and not hop.about().linked
 
     def on_final(self, flight: Flight) -> None:
         """Tell a parent that one of its children has ended, or is UNKNOWN."""
@@ -182,16 +208,17 @@ class Flattener:
                 self._conclude(flight)
 
 
-def _targets(body: Flatten, shot: Snapshot) -> list[tuple[Op, tuple[int, str]]]:
+def targets(scope: str, symbol: str, shot: Snapshot) -> list[tuple[Op, tuple[int, str]]]:
+    """Return what is in a FLATTEN's scope as the broker shows it; symbol "" means every one."""
     wanted = [
         (Op.CANCEL, (one.ticket, one.symbol))
         for one in shot.orders.values()
-        if body.scope in ("PENDINGS", "ALL") and body.symbol in ("", one.symbol)
+        if scope in ("PENDINGS", "ALL") and symbol in ("", one.symbol)
     ]
     wanted += [
         (Op.CLOSE, (one.ticket, one.symbol))
         for one in shot.positions.values()
-        if body.scope in ("POSITIONS", "ALL") and body.symbol in ("", one.symbol)
+        if scope in ("POSITIONS", "ALL") and symbol in ("", one.symbol)
     ]
     return wanted
 

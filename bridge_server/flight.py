@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -25,7 +26,8 @@ from bridge_server.rows import ttl_of
 from bridge_server.telling import Waiter
 
 __all__ = [
-    "Flight", "Hooks", "barred", "event_of", "evidence_of", "facts_of", "submission_of",
+    "Flight", "Hooks", "Tally", "barred", "event_of", "evidence_of", "facts_of", "submission_of",
+    "take_next",
 ]  # fmt: skip
 
 _EVENTS: Final = {
@@ -57,10 +59,16 @@ class Flight(Struct, kw_only=True):
         return self.body.symbol if isinstance(self.body, Open) else ""
 
 
-def barred(flight: Flight, causes: Causes, modified: Mapping[int, int]) -> Refusal | None:
+def barred(
+    flight: Flight,
+    causes: Causes,
+    modified: Mapping[int, int],
+    shrinks: Callable[[Flight], bool],
+) -> Refusal | None:
     """Return what a queued entry meets at its turn: a lower state since then, or a newer MODIFY.
 
-    `modified` is the iat (UTC ms) of the last MODIFY applied to a ticket.
+    `modified` is the iat (UTC ms) of the last MODIFY applied to a ticket; `shrinks` says whether
+    an entry only makes a netting position smaller.
     """
     body, symbol = flight.body, flight.row.symbol
     act, helps = Act.ENTER, False
@@ -72,24 +80,70 @@ def barred(flight: Flight, causes: Causes, modified: Mapping[int, int]) -> Refus
         helps = bool(Decimal(body.sl)) or not Decimal(body.old_sl)
     elif not isinstance(body, Open):
         return None
+    elif causes.state(symbol) is TradingState.REDUCE_ONLY:
+        helps = shrinks(flight)
     code = refused_by_state(causes.state(symbol), act, helps=helps)
     if code is ReasonCode.REDUCE_ONLY and causes.state() is TradingState.ACTIVE:
         return Refusal(ReasonCode.UNKNOWN_ORDER_OPEN, limit=Cause.UNKNOWN, value=symbol)
     return Refusal(code) if code is not None else None
 
 
+class Tally:
+    """What the account's risk takes in of the orders' lives; by default nothing.
+
+    The first three stand inside the transaction of the row; one of `committed` and `undone`
+    follows each.
+    """
+
+    def accepting(self, flight: Flight) -> None:
+        """An order has passed every check and is being journaled."""
+
+    def ending(self, flight: Flight, view: OrderView) -> None:
+        """An order's outcome is being journaled."""
+
+    def filling(self, row: OrderRow) -> None:
+        """A pending order was filled, which is being journaled."""
+
+    def committed(self) -> None:
+        """What was taken in is durable."""
+
+    def undone(self) -> None:
+        """What was taken in has not happened."""
+
+    def ended(self, flight: Flight) -> None:
+        """An order is final, and its waiters know."""
+
+
 class Hooks:
     """What others do at the turns of an order's life; by default nothing.
 
-    `on_final`: it has ended, or is UNKNOWN. `on_bare`: it has ended. `before_intent`: why it may
-    not begin now. `weigh`: what an executor's outcome comes to.
+    `on_final`: it has ended, or is UNKNOWN. `on_bare`: it has ended. `waits`: whether it stays in
+    the queue for now. `before_intent`: why it may not begin now. `weigh`: what an executor's
+    outcome comes to. `shrinks`: whether an entry only makes a netting position smaller.
     """
 
     def __init__(self) -> None:
         self.on_final: Callable[[Flight], None] = lambda _flight: None
         self.on_bare: Callable[[OrderRow], None] = lambda _row: None
+        self.waits: Callable[[Flight], bool] = lambda _flight: False
         self.before_intent: Callable[[Flight], Refusal | None] = lambda _flight: None
         self.weigh: Callable[[Flight, Outcome], Outcome] = lambda _flight, outcome: outcome
+        self.shrinks: Callable[[Flight], bool] = lambda _flight: False
+
+
+def take_next(
+    queues: Iterable[deque[str]],
+    flights: Mapping[str, Flight],
+    waits: Callable[[Flight], bool],
+) -> str:
+    """Take the first request id that does not wait out of the first queue with one, "" if none."""
+    for queue in queues:
+        for rid in queue:
+            flight = flights.get(rid)
+            if flight is None or not waits(flight):
+                queue.remove(rid)
+                return rid
+    return ""
 
 
 def submission_of(c: Context, flight: Flight, body: Request) -> Submission:

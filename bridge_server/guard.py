@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from bridge_core.host.clock import ClockGuard
-from bridge_core.host.keyfiles import sync_folder
+from bridge_core.host.keyfiles import put_in_place, remove_in_place, sync_folder
 from bridge_core.host.sqlite import JournalFull
 from bridge_core.protocol import limits
 from bridge_core.protocol.views import CauseView
@@ -50,13 +50,13 @@ def write_halted(path: Path, state: TradingState, rid: str, reason: str) -> None
         file.write(f"{state.value} {rid} {reason}\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    put_in_place(fresh, path)
     sync_folder(path.parent)
 
 
 def remove_halted(path: Path) -> None:
     """Remove the file durably."""
-    path.unlink(missing_ok=True)
+    remove_in_place(path)
     sync_folder(path.parent)
 
 
@@ -91,6 +91,7 @@ class Guard:
         self._journal = journal
         self._clock_guard = clock_guard
         self._changed = changed
+        self._unwritten: tuple[TradingState, str, str] | None = None
         self.causes = Causes(self._load())
 
     def on_change(self, changed: Callable[[str, str], None]) -> None:
@@ -126,7 +127,18 @@ class Guard:
         now = self.causes.get(Cause.OPERATOR)
         held = now.state if now is not None else state
         self._changed(Cause.OPERATOR, reason)
-        write_halted(self._path, held, rid, reason)
+        self._unwritten = (held, rid, reason)
+        self.write_stop()
+
+    def write_stop(self) -> None:
+        """Write the stop that is not in its file yet, if there is one.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        if self._unwritten is not None:
+            write_halted(self._path, *self._unwritten)
+            self._unwritten = None
 
     def journal_failed(self, reason: str, now_ms: int) -> None:
         """Latch JOURNAL_FATAL in a file of its own: the journal can keep nothing any more.
@@ -143,6 +155,7 @@ class Guard:
         if cause is Cause.JOURNAL_FATAL:
             remove_halted(self._fatal_path)
         if cause is Cause.OPERATOR:
+            self._unwritten = None
             remove_halted(self._path)
         self._changed(cause, reason)
 

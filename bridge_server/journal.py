@@ -6,7 +6,7 @@ transaction as its log record. An unclear commit is JournalFatal: nothing may ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,8 @@ from bridge_server.journal_row import COLUMNS, Change, OrderRow, encode_value, r
 __all__ = ["Change", "Journal", "OrderRow"]
 
 SCHEMA: Final = 1
+# Values of one question; SQLite takes 999 at the least.
+_TICKETS_MAX: Final = 500
 
 _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS orders (
@@ -38,6 +40,7 @@ _TABLES: Final = (
     "CREATE INDEX IF NOT EXISTS orders_by_time ON orders (accepted_ms)",
     "CREATE INDEX IF NOT EXISTS orders_by_ticket ON orders (ticket)",
     "CREATE INDEX IF NOT EXISTS orders_by_parent ON orders (parent) WHERE parent <> ''",
+    "CREATE INDEX IF NOT EXISTS openers_by_magic ON orders (magic) WHERE op = 'OPEN'",
     "CREATE INDEX IF NOT EXISTS orders_absent ON orders (magic) WHERE evidence = 'ABSENT'",
     """CREATE TABLE IF NOT EXISTS log (
         n INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL)""",
@@ -311,7 +314,34 @@ class Journal:
 
     def opener_of(self, ticket: int) -> OrderRow | None:
         """Return the OPEN that made this position or pending order."""
-        return self._one("WHERE ticket = ? AND op = 'OPEN'", ticket)
+        # All that never reached a broker stand under 0: nobody asks for those, and they are many.
+        return self._one("WHERE ticket = ? AND op = 'OPEN'", ticket) if ticket else None
+
+    def openers_of(self, tickets: Sequence[int]) -> dict[int, OrderRow]:
+        """Return the OPENs that made these positions and pending orders, by ticket."""
+        found: dict[int, OrderRow] = {}
+        for at in range(0, len(tickets), _TICKETS_MAX):
+            some = tuple(tickets[at : at + _TICKETS_MAX])
+            marks = ", ".join("?" * len(some))
+            rows = self._read(_SELECT + f"WHERE op = 'OPEN' AND ticket IN ({marks})", some)
+            found |= {row.ticket: row for row in map(row_of, rows)}
+        return found
+
+    def openers_by_magic(self, magic: int) -> list[OrderRow]:
+        """Return the OPENs whose tag this is; a collision apart there is one."""
+        found = self._read(_SELECT + "WHERE magic = ? AND op = 'OPEN'", (magic,))
+        return [row_of(values) for values in found]
+
+    def dispatched_since(self, accepted_ms: int) -> list[str]:
+        """Return the rids of orders accepted since a time that were handed to the broker."""
+        found = self._read(
+            "SELECT rid FROM orders WHERE accepted_ms >= ? AND dispatched_ms > 0", (accepted_ms,)
+        )
+        return [str(rid) for (rid,) in found]
+
+    def opened_as(self, magic: int) -> bool:
+        """Return whether an OPEN of ours was sent under this magic (0: none was)."""
+        return bool(magic) and bool(self.openers_by_magic(magic))
 
     def _one(self, where: str, value: str | int) -> OrderRow | None:
         found = self._read(_SELECT + where, (value,))

@@ -29,11 +29,13 @@ from bridge_server.core.trading_state import Cause
 from bridge_server.flight import (
     Flight,
     Hooks,
+    Tally,
     barred,
     event_of,
     evidence_of,
     facts_of,
     submission_of,
+    take_next,
 )  # fmt: skip
 from bridge_server.journal import Change, OrderRow
 from bridge_server.refusals import Refusals
@@ -64,17 +66,9 @@ class Lifecycle:
         self._modified: dict[int, int] = {}
         self.words: deque[str] = deque()
         self.hooks = Hooks()
+        self.tally = Tally()
 
     # --- what the gate asks ------------------------------------------------------------------
-
-    def flying(self) -> dict[str, int]:
-        """Return entries not yet in the snapshot, by symbol, each at its worst case."""
-        counts: dict[str, int] = {}
-        for flight in self.flights.values():
-            symbol = flight.entry_symbol
-            if symbol:
-                counts[symbol] = counts.get(symbol, 0) + 1
-        return counts
 
     def queue_full(self, lane: Lane) -> bool:
         """Return whether another order of a lane would only wait for its own death."""
@@ -111,7 +105,7 @@ class Lifecycle:
         """End what waits and may not begin any more; queued reduce orders survive a halt."""
         for rid in tuple(self.entries):
             flight = self.flights[rid]
-            refusal = barred(flight, self._c.guard.causes, self._modified)
+            refusal = barred(flight, self._c.guard.causes, self._modified, self.hooks.shrinks)
             if refusal is not None:
                 self.finish(flight, NotBegun(refusal=refusal), Evidence.SERVER)
 
@@ -144,9 +138,12 @@ class Lifecycle:
             row.state, row.dispatched_ms = OrderState.DISPATCHING, row.accepted_ms
         reducing = request.spec.lane is not Lane.ENTRY
         kind, facts = kind_of(body)
-        if not self.commit(
-            lambda: self._c.journal.insert(row, kind, facts), may_use_reserve=reducing
-        ):
+
+        def work() -> None:
+            self._c.journal.insert(row, kind, facts)
+            self.tally.accepting(flight)
+
+        if not self.commit(work, may_use_reserve=reducing):
             return Refusal(ReasonCode.JOURNAL_FULL)
         self.flights[row.rid] = flight
         if at_once:
@@ -175,12 +172,14 @@ class Lifecycle:
                 with self._c.journal.transaction():
                     work()
             except JournalFull:
+                self.tally.undone()
                 now_ms = self._c.clock.wall_ms()
                 self._c.guard.condition(Cause.JOURNAL_FULL, now_ms, present=True)
                 if attempt or not may_use_reserve or not self._c.reserve.exists:
                     return False
                 self._c.reserve.release()
             else:
+                self.tally.committed()
                 return True
         return False
 
@@ -189,8 +188,8 @@ class Lifecycle:
     def dispatch_next(self) -> None:
         """Give the worker its next job: reduce before entry before reads."""
         while not self.busy:
-            if self.reduce or self.entries:
-                rid = (self.reduce or self.entries).popleft()
+            rid = take_next((self.reduce, self.entries), self.flights, self.hooks.waits)
+            if rid:
                 flight = self.flights.get(rid)
                 if flight is not None and flight.row.state is OrderState.ACCEPTED:
                     self._dispatch(flight)
@@ -205,7 +204,7 @@ class Lifecycle:
     def _dispatch(self, flight: Flight) -> None:
         refusal = (
             self._too_late(flight)
-            or barred(flight, self._c.guard.causes, self._modified)
+            or barred(flight, self._c.guard.causes, self._modified, self.hooks.shrinks)
             or self.hooks.before_intent(flight)
         )
         if refusal is not None:
@@ -294,6 +293,7 @@ class Lifecycle:
             self.refused.write()
             reply = self.tell.make_reply(row) if view.final else None
             moved.append(self._c.journal.change(row, change, reply))
+            self.tally.ending(flight, view)
 
         if self.commit(work, may_use_reserve=True):
             self.refused.clear()
@@ -326,6 +326,7 @@ class Lifecycle:
             self._c.transport.send(waiter.route, Frames(row.reply_token, row.reply_body))
         flight.waiters.clear()
         self.clear_unknown(row.symbol)
+        self.tally.ended(flight)
         self.hooks.on_bare(row)
         if not row.parent:
             self.tell.final(row.view)
@@ -381,6 +382,7 @@ class Lifecycle:
             called = flight.called_ms and flight.row.state is OrderState.DISPATCHING
             if called and mono_ms - flight.called_ms >= CALL_MS_MAX:
                 self.finish(flight, Lost(cause="no answer from the broker"), Evidence.BROKER)
+        self.dispatch_next()  # what waited may begin now
 
     def _expire(self, flight: Flight) -> None:
         refusal = self._too_late(flight) or Refusal(ReasonCode.EXPIRED)

@@ -15,23 +15,16 @@ from bridge_core.protocol import limits
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.deadline import Deadline
 from bridge_core.protocol.events import EventBody
-from bridge_core.protocol.messages import (
-    Fence,
-    Heartbeat,
-    Open,
-    Query,
-    Request,
-    Stop,
-)  # fmt: skip
+from bridge_core.protocol.messages import Fence, Heartbeat, Open, Query, Request, Stop
 from bridge_core.protocol.operations import Lane, Op, ReplayClass
 from bridge_core.protocol.replies import OrderView, StatusReply
 from bridge_core.protocol.signing import Frames, request_hash
 from bridge_core.protocol.views import Reply
+from bridge_core.risk.rates import TokenBuckets
 from bridge_server.admin import Admin
 from bridge_server.answers import Answers
 from bridge_server.attesting import Attesting
 from bridge_server.context import Context
-from bridge_server.core import risk
 from bridge_server.core.gate import (
     Admitted,
     Conditions,
@@ -41,15 +34,18 @@ from bridge_server.core.gate import (
     judge,
 )  # fmt: skip
 from bridge_server.core.orders import status_of
-from bridge_server.core.rates import TokenBuckets
 from bridge_server.core.replay import ReplayMemory
 from bridge_server.core.trading_state import TradingState
+from bridge_server.dead_man import DeadMan
 from bridge_server.fatal import end_fatally
 from bridge_server.flatten import Flattener
 from bridge_server.lifecycle import Lifecycle
+from bridge_server.orphans import CounterWatch
+from bridge_server.picturing import Picturing
 from bridge_server.pulse import Pulse
 from bridge_server.reads import Reads
 from bridge_server.replier import Subject
+from bridge_server.risk_keeper import RiskKeeper
 from bridge_server.settlement import Settlement
 from bridge_server.telling import Waiter
 from bridge_server.transport import Incoming
@@ -82,12 +78,16 @@ class Service:
         self.settlement = Settlement(context, self.orders, self._flattener)
         self.admin = Admin(context, self.orders, self.settlement)
         self._pulse = Pulse(context, self.admin)
-        self._answers = Answers(context, self.orders, self._pulse.hops)
+        self._counting = CounterWatch(context, self.orders, self.admin)
         self._memory = ReplayMemory()
         self._buckets = TokenBuckets(context.settings.rates)
-        self._allowed = frozenset(context.settings.allowed_symbols)
-        self._sequences: dict[str, int] = {}
+        self.keeper = RiskKeeper(context, self.orders)
+        self.picturing = Picturing(context, self.orders, self.keeper)
+        self._answers = Answers(context, self.orders, self._pulse.hops, self.picturing)
+        self._dead_man = DeadMan(context, self.orders, self._flattener, self.admin)
+        self._answers.dead_man = self._dead_man.view
         self._reads = Reads(self.orders, self._answers, self._tell)
+        self.keeper.wire(self.admin, self._reads.ask_own)
         self._attesting = Attesting(context, self.orders, self.settlement, self._tell)
         self._attesting.wire(self._flattener, self.admin)
         self._quiet = RateLimited()
@@ -98,8 +98,10 @@ class Service:
 
     def start(self) -> None:
         """Take up what the last run left, once the backend is connected."""
+        self.picturing.start()  # its question is answered before the scan that ends RECOVERING
         self.settlement.recover()
         self._attesting.start()
+        self._dead_man.start()
 
     def ask_stop(self) -> None:
         """Ask the loop to end; may be called from a signal handler."""
@@ -143,6 +145,7 @@ class Service:
             self._drop(request, incoming.user_id, mono_ms)
             return
         token = request.token
+        self._c.worker.counter.verify(token, now_ms)
         subject = Subject(token.kid, token.rid, request_hash(incoming.frames))
         # One reading for every check of this request: a clock that is set back from here on
         # cannot make its life longer.
@@ -174,14 +177,7 @@ class Service:
 
     def _conditions(self, lane: Lane, now_ms: int, mono_ms: int) -> Conditions:
         settings, shot = self._c.settings, self._c.snapshot
-        desk = None
-        if shot is not None and lane in (Lane.REDUCE, Lane.ENTRY):
-            desk = risk.Desk(
-                allowed=self._allowed,
-                limits=settings.limits,
-                snapshot=shot,
-                flying=self.orders.flying(),
-            )
+        judged = lane in (Lane.REDUCE, Lane.ENTRY)
         return Conditions(
             now_ms=now_ms,
             mono_ms=mono_ms,
@@ -190,7 +186,8 @@ class Service:
             clock_healthy=self._clock_healthy,
             causes=self._c.guard.causes,
             snapshot=shot,
-            desk=desk,
+            picture=self.picturing.picture(now_ms) if judged else None,
+            ours=self.picturing.ours,
             buckets=self._buckets,
             stopping=self._stopping.is_set(),
             queue_full=self.orders.queue_full(lane),
@@ -329,12 +326,10 @@ class Service:
         self._tell(waiter, self._answers.state_reply())
 
     def _heartbeat(self, request: Admitted, body: Heartbeat, waiter: Waiter) -> None:
-        last = self._sequences.get(request.token.kid, 0)
-        if body.sequence <= last:
-            refusal = Refusal(ReasonCode.SEQUENCE, limit=str(last), value=str(body.sequence))
+        refusal = self._dead_man.beat(request.token, body.sequence)
+        if refusal is not None:
             self._refuse(request, waiter, refusal)
             return
-        self._sequences[request.token.kid] = body.sequence
         if self._c.executor is not None:
             self._c.executor.forward(Op.HEARTBEAT, request.frames)
         self._tell(waiter, self._answers.state_reply())
@@ -344,17 +339,19 @@ class Service:
     def _on_post(self, post: Post) -> None:
         match post:
             case Executed():
+                self._counting.look()
                 self.orders.on_ran(post)
             case Observed(events, snapshot):
                 self._c.see(snapshot)
                 self._pulse.terminal(up=snapshot.connected)
                 for event in events:
                     self._on_event(event)
-                self.settlement.watch_ghosts()
+                self.settlement.ghosts.look()
                 self.settlement.follow()
             case Answered():
                 self._reads.on_answered(post)
-            case Scanned(scan):
+            case Scanned(scan, snapshot):
+                self._c.see(snapshot)  # first: what a scan ends is counted from here on
                 self.settlement.on_scanned(scan)
             case Started():
                 self._c.see(post.snapshot)
@@ -364,6 +361,7 @@ class Service:
 
     def _on_event(self, event: EventBody) -> None:
         if event.type != "tick":
+            self._c.alarms.passing(event)
             self.settlement.on_event(event)
             event = self._answers.attribute(event)
         self._c.publisher.publish(event, self._c.clock.wall_ms())
@@ -376,8 +374,11 @@ class Service:
         self.orders.tick()
         self.settlement.tick()
         self._reads.tick(mono_ms)
+        self.keeper.tick(now_ms, mono_ms)
         self._attesting.tick(now_ms, mono_ms)
+        self._dead_man.tick(now_ms, mono_ms)
         self._pulse.tick(now_ms, mono_ms)
+        self._counting.tick(mono_ms)
 
     # --- the end -----------------------------------------------------------------------------
 

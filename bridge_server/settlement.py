@@ -20,24 +20,16 @@ from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
 from bridge_server.context import Context
-from bridge_server.core.orders import Evidence, Life, OrderState, life_may_become
-from bridge_server.core.ports import (
-    Executed,
-    Facts,
-    Lost,
-    NotBegun,
-    Outcome,
-    Pending,
-    Position,
-    Rejected,
-    Scan,
-)
-from bridge_server.core.reconcile import Absence, Finding, Suspect, absent, find, ghosts
+from bridge_server.core.orders import Evidence, OrderState
+from bridge_server.core.ports import Executed, Facts, Lost, NotBegun, Outcome, Rejected, Scan
+from bridge_server.core.reconcile import Absence, Finding, Suspect, absent, doubles, find
 from bridge_server.core.trading_state import Cause
 from bridge_server.flatten import Flattener
 from bridge_server.flight import Flight
+from bridge_server.ghosts import GhostWatch
 from bridge_server.journal import OrderRow
 from bridge_server.lifecycle import Lifecycle
+from bridge_server.lives import Lives
 from bridge_server.views import view_of_body
 from bridge_server.worker import ScanJob
 
@@ -45,11 +37,6 @@ __all__ = ["Settlement"]
 
 _LOOK_BACK_MS: Final = 60_000
 _RESCAN_MS: Final = 1_000
-_LIFE_OF_EVENT: Final = {
-    "position_opened": Life.FILLED,
-    "order_cancelled": Life.CANCELLED,
-    "order_expired": Life.BROKER_EXPIRED,
-}
 
 
 class Settlement:
@@ -63,8 +50,10 @@ class Settlement:
         self._scan_due_ms: int | None = None
         self._scanning = False
         self._recovering = False
-        self._resting: frozenset[int] = frozenset()
-        self._absent_magics = context.journal.absent_magics()
+        # Where an event may have been missed, the records are read instead.
+        self._follows = context.executor is not None or context.backend.settle_ms > 0
+        self.lives = Lives(context, lifecycle)
+        self.ghosts = GhostWatch(context, lifecycle.tell)
 
     # --- restart -----------------------------------------------------------------------------
 
@@ -136,7 +125,7 @@ class Settlement:
     def _ask_scan(self) -> None:
         # A fenced rid may have run long before its FENCE came: its row's deadline is its own iat.
         since = [min(one.row.accepted_ms, one.row.deadline_ms) for one in self.unknown()]
-        if self._recovering or self._c.executor is not None:
+        if self._recovering or self._follows:
             since += [row.accepted_ms for row in self._c.journal.working()]
         self._scanning = True
         self._scan_due_ms = None
@@ -163,7 +152,9 @@ class Settlement:
         if scan is not None:
             for flight in [] if attests else self.unknown():
                 self._judge(flight, scan)
-            self._follow_working(scan)
+            if not attests:
+                self.ghosts.look(scan.deals)  # a late CLOSE leaves no position to see
+            self.lives.judge(scan)
             # What the terminal's history leaves out decides nothing where the executor attests.
             if self._recovering and (scan.complete or attests):
                 self._recovering = False
@@ -196,13 +187,17 @@ class Settlement:
 
     def _judge(self, flight: Flight, scan: Scan) -> None:
         row = flight.row
+        twice = doubles(self._suspect(flight), scan)
+        if twice:
+            self.ghosts.tell_doubled(row.rid, twice)
+            return
         found = find(self._suspect(flight), scan)
         if isinstance(found, Absence):
             found_now = self._concluded(flight, found)
             if not found_now:
                 return
             found = absent()
-            self._absent_magics |= {row.magic} - {0}  # 0 is a fenced rid's, and a hand-made trade's
+            self.ghosts.watch(row.magic)
         log_event(self._c.log, "info", "order_settled", rid=row.rid, evidence=found.evidence)
         outcome = found.outcome
         fenced = flight.body is None and isinstance(outcome, NotBegun)
@@ -219,59 +214,17 @@ class Settlement:
             flight.absent_since_ms = mono_ms or 1
         return mono_ms - flight.absent_since_ms >= self._c.backend.settle_ms
 
-    def _follow_working(self, scan: Scan) -> None:
-        resting = {one.ticket for one in scan.orders}
-        ended = {one.ticket: one.life for one in scan.ended}
-        for row in self._c.journal.working():
-            if row.ticket in resting or row.ticket not in ended:
-                continue
-            self._set_life(row, Life(ended[row.ticket]))
-
-    # --- what the broker shows by itself --------------------------------------------------------
-
-    def on_event(self, event: EventBody) -> None:
-        """Follow a WORKING order by the broker's own event."""
-        life = _LIFE_OF_EVENT.get(event.type)
-        ticket = event.order or event.ticket
-        if life is None or not ticket:
-            return
-        row = self._c.journal.working_on(ticket)
-        if row is not None:
-            self._set_life(row, life)
-
-    def _set_life(self, row: OrderRow, life: Life) -> None:
-        if not life_may_become(Life(row.life or Life.WORKING), life):
-            return
-        now_ms = self._c.clock.wall_ms()
-        self._orders.commit(
-            lambda: _ignore(self._c.journal.set_life(row, life, now_ms)), may_use_reserve=True
-        )
-
     def follow(self) -> None:
         """Read the broker's records when a WORKING order rests no more, to learn what it became."""
-        shot = self._c.snapshot
-        resting = frozenset(shot.orders) if shot is not None else self._resting
-        gone, self._resting = self._resting - resting, resting
-        if self._c.executor is None or self._scan_due_ms is not None:
-            return
-        if any(self._c.journal.working_on(ticket) is not None for ticket in gone):
+        if self.lives.some_gone() and self._follows and self._scan_due_ms is None:
             self._scan_due_ms = self._c.clock.mono_ms()
 
-    def watch(self, magic: int) -> None:
-        """Watch for a tag whose absence the executor has attested."""
-        self._absent_magics |= {magic} - {0}
-
-    def watch_ghosts(self) -> None:
-        """Halt when a tag turns up after its absence was concluded."""
-        shot = self._c.snapshot
-        if shot is None or not self._absent_magics:
-            return
-        seen: list[Position | Pending] = [*shot.positions.values(), *shot.orders.values()]
-        found = ghosts(self._absent_magics, seen)
-        if found and self._c.guard.causes.get(Cause.GHOST_FILL) is None:
-            reason = f"ticket {found[0]} carries the tag of an order that was concluded absent"
-            self._c.guard.latch(Cause.GHOST_FILL, reason, self._c.clock.wall_ms())
-            self._orders.tell.alert("GHOST_FILL", reason)
+    def on_event(self, event: EventBody) -> None:
+        """Follow WORKING orders, and read the records after a deal: a ghost may have made it."""
+        self.lives.on_event(event)
+        watched = self._c.executor is None and self.ghosts.watches
+        if event.deal and watched and self._scan_due_ms is None:
+            self._scan_due_ms = self._c.clock.mono_ms()
 
     # --- FENCE -------------------------------------------------------------------------------
 
@@ -345,7 +298,7 @@ class Settlement:
             return Refusal(ReasonCode.SETTLE_REFUSED, limit="UNKNOWN", value=self._state_of(word))
         if word.rid == self._orders.calling:
             return Refusal(ReasonCode.SETTLE_REFUSED, limit="call", value="it has not ended")
-        seen = self._seen(flight)
+        seen = self._seen(flight, word)
         if seen is not None:
             return Refusal(ReasonCode.SETTLE_REFUSED, limit="evidence", value=seen)
         outcome: Outcome
@@ -367,8 +320,11 @@ class Settlement:
         row = self._orders.find(word.rid)
         return row.state.value if row is not None else ReasonCode.NOT_SEEN.value
 
-    def _seen(self, flight: Flight) -> str | None:
+    def _seen(self, flight: Flight, word: Settle) -> str | None:
         shot = self._c.snapshot
+        if flight.row.rid in self.ghosts.doubled:
+            decided = word.status not in ("DENIED", "REJECTED")
+            return None if decided else str(Evidence.TAG)
         if shot is None:
             return None
         scan = Scan(
@@ -380,7 +336,3 @@ class Settlement:
         )
         found = find(self._suspect(flight), scan)
         return None if isinstance(found, Absence) else str(found.evidence)
-
-
-def _ignore(_: object) -> None:
-    return None

@@ -51,10 +51,9 @@ class Teller:
         if reply is not None:
             self._c.transport.send(waiter.route, reply)
 
-    def alert(self, code: str, message: str) -> None:
-        """Publish an alert."""
-        event = EventBody(type="alert", level="warning", code=code, message=message[:200])
-        self._c.publisher.publish(event, self._c.clock.wall_ms())
+    def alert(self, code: str, message: str, level: str | None = None, subject: str = "") -> None:
+        """Raise an alert: event, log line, webhook (`level` None: as the table says)."""
+        self._c.alarms.alert(code, message, level, subject)
 
     def final(self, view: OrderView) -> None:
         """Publish that an order is final; listeners ask GET_STATUS, the event proves nothing."""

@@ -159,6 +159,7 @@ def _with_facts(view: OrderView, facts: Facts) -> OrderView:
         remaining_ticket=facts.remaining_ticket,
         retcode=facts.retcode,
         execution_time=facts.market_ms,
+        zone_ms=facts.zone_ms,
         comment=view.comment or facts.comment,
     )
 
@@ -192,6 +193,7 @@ def account_view(shot: Snapshot, mode: str) -> AccountView:
         margin_level=_t(level.quantize(Decimal("0.01"))) if level is not None else "",
         profit=_t(money.profit),
         market_time=shot.market_ms,
+        zone_ms=shot.zone_ms,
         time=shot.taken_wall_ms,
         mode=mode,
     )
@@ -289,4 +291,10 @@ def symbol_view(one: SymbolSpec, *, allowed: bool) -> SymbolView:
         currency_base=one.currency_base,
         currency_profit=one.currency_profit,
         allowed=allowed,
+        tick_size=_t(one.tick_size),
+        tick_value=_t(one.tick_value),
+        trade_mode=one.trade_mode,
+        execution=one.execution,
+        filling=one.filling,
+        session=one.session,
     )

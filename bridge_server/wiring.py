@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
+import tempfile
 from collections.abc import Callable
+from logging import Logger
 from pathlib import Path
 from typing import NamedTuple
 
+from bridge_core.host.alert_settings import load_destination
 from bridge_core.host.bundles import ServerKeys, load_server_keys, load_verify_sets
 from bridge_core.host.clock import Clock, ClockGuard, SystemClock
 from bridge_core.host.keyfiles import parse_key_hex
 from bridge_core.host.logs import log_event, register_secret, setup_logging
 from bridge_core.host.sqlite import JournalFull, Reserve
+from bridge_core.host.webhook import Origin, Webhook
 from bridge_core.protocol import limits
+from bridge_core.protocol.alerts import AlertCode
 from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
-from bridge_core.protocol.keys import KeySet, Mode
+from bridge_core.protocol.keys import KeySet, Mode, Secret
+from bridge_server.alarms import Alarms
 from bridge_server.answers import package_version
 from bridge_server.backends.ea import EaBackend, Served
+from bridge_server.backends.ea_feed import EaFeed
 from bridge_server.backends.ea_link import EaLink, HopSpec
 from bridge_server.backends.ea_session import Pins
+from bridge_server.backends.mt5 import Mt5Backend
+from bridge_server.backends.mt5_feed import Mt5Feed
+from bridge_server.backends.mt5_link import LinkSpec, Mt5Link
+from bridge_server.backends.mt5_pins import Mt5Pins
+from bridge_server.backends.mt5_settings import Mt5Served, read_mt5_env
+from bridge_server.backends.mt5_worker import import_metatrader5
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.backends.paper_script import ScriptedPaper
 from bridge_server.backends.rehearsal import Place, Rehearsal
@@ -27,14 +42,15 @@ from bridge_server.core.executor import Attestor, HasHop
 from bridge_server.core.ports import Backend, Identity
 from bridge_server.guard import Guard
 from bridge_server.journal import Journal
+from bridge_server.policy import limits_digest, untraded
 from bridge_server.publisher import Publisher
 from bridge_server.replier import Replier
 from bridge_server.service import Service
-from bridge_server.settings import ServerSettings
+from bridge_server.settings import ServerSettings, make_policy
 from bridge_server.transport import Binding, Transport
 from bridge_server.worker import Failed, Started, Worker
 
-__all__ = ["BackendMaker", "Hop", "Server", "build_backend", "build_server"]
+__all__ = ["BackendMaker", "Hop", "Server", "build_backend", "build_server", "link_spec"]
 
 _START_S = 180.0
 
@@ -62,12 +78,17 @@ class Server:
         try:
             self.service.start()
             return self.service.run()
+        except Exception as error:
+            why = f"the server ends: {type(error).__name__}"
+            self.context.alarms.alert(AlertCode.SERVER_FAILED, why)
+            raise
         finally:
             self.close()
 
     def close(self) -> None:
         """Let go of everything; the journal last."""
         self.context.worker.stop(1.0)
+        self.context.alarms.close()
         self.context.transport.close()
         self.context.journal.close()
 
@@ -80,6 +101,8 @@ def build_backend(settings: ServerSettings, base: Path, clock: Clock, hop: Hop) 
     """
     if settings.backend == "ea":
         return _build_ea(settings, base, clock, hop)
+    if settings.backend == "mt5":
+        return _build_mt5(settings, base, clock)
     scripted = bool(settings.paper.script)
     if scripted and settings.mode is not Mode.PAPER:
         raise ConfigError("CONFIG", "paper.script is for paper accounts only: remove that line")
@@ -111,7 +134,65 @@ def _build_ea(settings: ServerSettings, base: Path, clock: Clock, hop: Hop) -> B
     if live:
         return EaBackend(spec, served, clock, hop.ring)
     place = Place(folder=base / settings.state, base=base)
-    return Rehearsal(EaLink(spec, clock), served, settings.paper, place, clock)
+    return Rehearsal(EaFeed(EaLink(spec, clock), served, clock), settings.paper, place, clock)
+
+
+def _build_mt5(settings: ServerSettings, base: Path, clock: Clock) -> Backend:
+    live = settings.mode is Mode.LIVE
+    spec = link_spec(settings, base, trading=live)
+    served = Mt5Served(
+        acct=settings.account, symbols=tuple(settings.allowed_symbols), pins=spec.pins,
+        settings=settings.mt5,
+    )  # fmt: skip
+    if live:
+        return Mt5Backend(Mt5Link(spec, clock), served, clock)
+    place = Place(folder=base / settings.state, base=base)
+    return Rehearsal(Mt5Feed(Mt5Link(spec, clock), served, clock), settings.paper, place, clock)
+
+
+def link_spec(
+    settings: ServerSettings,
+    base: Path,
+    *,
+    trading: bool,
+    load: Callable[[], object] = import_metatrader5,
+) -> LinkSpec:
+    """Return how the terminal of these settings is linked; `base` is server.toml's folder.
+
+    `trading` False: nothing that could move money can be sent. The password is read here, kept
+    out of every log, and given to nobody but the link.
+
+    Raises:
+        ConfigError: the `.env` file, or a password for an account that is not named.
+    """
+    table, pinned = settings.mt5, settings.terminal
+    password = read_mt5_env(base / table.env)[1].encode("utf-8") if table.env else b""
+    register_secret(password)
+    if password and pinned is None:
+        raise ConfigError(
+            "CONFIG",
+            f"{base / table.env}: MT5_PASSWORD belongs to no account; add "
+            'terminal = { login = 123456, server = "Broker-Demo", kind = "demo" } to server.toml',
+        )
+    pins = None
+    if pinned is not None:
+        pins = Mt5Pins(
+            login=pinned.login, server=pinned.server, kind=pinned.kind,
+            margin=table.margin_mode or "",
+        )  # fmt: skip
+    return LinkSpec(
+        path=table.path, portable=table.portable, pins=pins, trading=trading, load=load,
+        lock=_lock_of(table.path), password=Secret(password),
+    )  # fmt: skip
+
+
+def _lock_of(path: str) -> Path:
+    # By the terminal and not by the account: two of them must not share one terminal. A Windows
+    # Server gives each session of a user its own temporary folder; this one is the same in all.
+    name = hashlib.sha256(os.path.normcase(os.path.normpath(path)).encode("utf-8")).hexdigest()
+    local = Path(os.environ.get("LOCALAPPDATA") or tempfile.gettempdir())
+    folder = local if local.is_dir() else Path(tempfile.gettempdir())
+    return folder / f"ztb-mt5-{name[:16]}.lock"
 
 
 def build_server(
@@ -130,21 +211,24 @@ def build_server(
         ConfigError: keys, journal, sockets, self-test or backend do not allow a start.
     """
     clock = clock if clock is not None else SystemClock()
+    policy = make_policy(settings, base)
     state = base / settings.state
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = setup_logging("ztb-server", file=base / settings.log, debug=debug)
     own, sets = _load_keys(settings, base, clock.wall_ms())
+    incarnation = secrets.token_hex(limits.INCARNATION_HEX // 2)
+    webhook = open_webhook(settings, base, incarnation, log)
     journal = Journal(state / "journal.db")
     try:
         transport = _listen(settings, own, sets)
     except BridgeError:
         journal.close()
         raise
-    incarnation = secrets.token_hex(limits.INCARNATION_HEX // 2)
+    publisher = _publisher(settings, own, incarnation, transport)
     backend = make_backend(settings, base, clock, Hop(own, incarnation, transport.bell.ring))
-    event_key = (own.event_kid, parse_key_hex(own.event_srv))
     context = Context(
         settings=settings,
+        policy=policy,
         sets=sets,
         incarnation=incarnation,
         clock=clock,
@@ -157,7 +241,8 @@ def build_server(
         worker=Worker(backend, transport.bell),
         replier=Replier(settings.account, sets, incarnation, lambda: journal.head),
         transport=transport,
-        publisher=Publisher(settings.account, incarnation, event_key, transport.publish),
+        publisher=publisher,
+        alarms=Alarms(publisher, clock, log, webhook),
         log=log,
         started_ms=clock.wall_ms(),
     )
@@ -211,6 +296,33 @@ def _listen(settings: ServerSettings, own: ServerKeys, sets: dict[str, KeySet]) 
     )
 
 
+def _publisher(
+    settings: ServerSettings, own: ServerKeys, incarnation: str, transport: Transport
+) -> Publisher:
+    event_key = (own.event_kid, parse_key_hex(own.event_srv))
+    return Publisher(settings.account, incarnation, event_key, transport.publish)
+
+
+def open_webhook(
+    settings: ServerSettings, base: Path, incarnation: str, log: Logger
+) -> Webhook | None:
+    """Return the webhook of [alerts], None without that table.
+
+    Raises:
+        ConfigError: the file with its address and key; names the line to mend.
+    """
+    if settings.alerts is None:
+        return None
+    origin = Origin(settings.account, settings.mode, "server", incarnation)
+
+    def say(level: str, event: str, fields: dict[str, object]) -> None:
+        log_event(log, level, event, **fields)
+
+    webhook = Webhook(load_destination(settings.alerts, base), origin, say)
+    webhook.warm()
+    return webhook
+
+
 def _nobody(_cause: str, _why: str) -> None:
     return None
 
@@ -247,8 +359,10 @@ def _bring_up(context: Context) -> Server:
             "login": str(identity.login),
             "broker_server": identity.server,
             "version": package_version(),
+            "limits": limits_digest(context.policy, context.settings.rates),
         }
     )
+    context.alarms.started(context.guard.causes)
     log_event(
         context.log, "info", "listening", account=context.settings.account,
         mode=context.settings.mode, backend=context.backend.name,
@@ -256,6 +370,10 @@ def _bring_up(context: Context) -> Server:
         events=context.transport.endpoint(context.settings.port + 1),
         incarnation=context.incarnation,
     )  # fmt: skip
+    for line, symbols in untraded(context.policy).items():
+        log_event(
+            context.log, "warning", "not_tradable", symbols=",".join(symbols), add=line,
+        )  # fmt: skip
     return Server(context, service)
 
 

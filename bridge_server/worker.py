@@ -29,6 +29,7 @@ from bridge_server.core.ports import (
     Snapshot,
     Submission,
 )
+from bridge_server.counter import Counter
 from bridge_server.transport import Bell
 
 __all__ = [
@@ -97,9 +98,10 @@ class Answered(Struct, frozen=True):
 
 
 class Scanned(Struct, frozen=True):
-    """A scan, or None when the backend failed."""
+    """A scan and the account after it; None when the backend failed."""
 
     scan: Scan | None
+    snapshot: Snapshot | None = None
 
 
 class Observed(Struct, frozen=True):
@@ -116,11 +118,15 @@ _BREATH_S: Final = 0.001
 
 
 class Worker:
-    """Runs a backend in its own thread; `give` hands over one job at a time."""
+    """Runs a backend in its own thread; `give` hands over one job at a time.
+
+    Nothing reaches the backend that `counter` bars.
+    """
 
     def __init__(self, backend: Backend, bell: Bell) -> None:
         self._backend = backend
         self._bell = bell
+        self.counter = Counter()
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._outbox: SimpleQueue[Post] = SimpleQueue()
         self._shown: Snapshot | None = None
@@ -220,7 +226,8 @@ class Worker:
                 return self._execute(submission)
             case ScanJob(since):
                 try:
-                    return Scanned(self._backend.scan(since))
+                    scan = self._backend.scan(since)
+                    return Scanned(scan, self._backend.snapshot())
                 except Exception:  # noqa: BLE001  no evidence: the order stays UNKNOWN and is scanned again
                     return Scanned(None)
             case CheckJob(rid, order):
@@ -237,8 +244,9 @@ class Worker:
     def _execute(self, submission: Submission) -> Executed:
         begun = time.perf_counter()
         outcome: Outcome
+        barred = self.counter.submit(submission)
         try:
-            outcome = self._backend.execute(submission)
+            outcome = Lost(cause=barred) if barred else self._backend.execute(submission)
         except Exception as error:  # noqa: BLE001  it may have reached the broker: nobody knows
             outcome = Lost(cause=type(error).__name__)
         took_ms = (time.perf_counter() - begun) * 1000

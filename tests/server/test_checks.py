@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from tests.support.ea_account import make_ea_account
 from tests.support.running import Account, make_account
 
 _IDS = [
-    "python", "libzmq", "config", "bind", "keys", "ea", "limits", "time", "disk", "journal",
-    "record", "halted",
+    "python", "libzmq", "config", "bind", "keys", "ea", "limits", "dead_man", "time", "disk",
+    "journal", "record", "halted", "alerts",
 ]  # fmt: skip
 
 
@@ -65,9 +66,25 @@ def test_a_configuration_that_does_not_load_ends_the_checks_with_its_reason(
     assert "max_volumes" in found[-1].finding
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="platform: POSIX modes")
 def test_keys_that_others_can_read_fail(account: Account) -> None:
     (account.config.parent / "keys" / "server.key").chmod(0o644)
     assert _findings(account)["keys"].state == "fail"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="platform: POSIX modes")
+def test_open_keys_are_told_with_their_fix_and_mended_when_asked_to(account: Account) -> None:
+    key = account.config.parent / "keys" / "server.key"
+    key.chmod(0o644)
+    found = _findings(account)["keys"]
+    assert (found.state, found.fix) == ("fail", f"run `chmod 600 {key}`")
+    assert found.finding == f"{key} can be read by others"
+    asked = run_checks(account.config, Overrides(), fix_permissions=True)
+    mended = {one.id: one for one in asked}
+    assert (mended["mended"].state, str(key) in mended["mended"].finding) == ("ok", True)
+    assert mended["keys"].state == "ok"
+    again = {one.id: one for one in run_checks(account.config, Overrides(), fix_permissions=True)}
+    assert again["mended"].finding == "nothing was open"
 
 
 def test_a_missing_key_folder_fails(account: Account) -> None:
@@ -168,3 +185,11 @@ def test_an_ea_account_is_told_with_its_pins_and_without_the_eas_key_fails(tmp_p
     keys = json.loads(path.read_text("ascii"))
     path.write_text(json.dumps(keys | {"ea_public": ""}), "ascii")
     assert _findings(account)["ea"].state == "fail"
+
+
+def test_the_dead_mans_switch_is_said_to_be_off_or_what_it_does(account: Account) -> None:
+    found = _findings(account)["dead_man"]
+    assert (found.state, found.finding[:4]) == ("ok", "off:")
+    account.edit("port =", 'dead_man = { after_s = 10, policy = "flatten" }\nport =')
+    found = _findings(account)["dead_man"]
+    assert found.finding == "policy flatten after 10 s, once a heartbeat has come"

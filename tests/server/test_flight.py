@@ -31,6 +31,10 @@ _C = ReasonCode
 _R, _H = TradingState.REDUCE_ONLY, TradingState.HALTED
 
 
+def _never(_flight: Flight) -> bool:
+    return False
+
+
 def _flight(body: Request, token: bytes = b"", symbol: str = "EURUSD") -> Flight:
     return Flight(
         row=row(token=token, symbol=symbol),
@@ -45,7 +49,7 @@ def _signed(body: Modify) -> Flight:
 
 
 def _code(body: Request, causes: Causes) -> ReasonCode | None:
-    refusal = barred(_flight(body), causes, {})
+    refusal = barred(_flight(body), causes, {}, _never)
     return refusal.code if refusal is not None else None
 
 
@@ -54,7 +58,7 @@ def _code(body: Request, causes: Causes) -> ReasonCode | None:
 
 @pytest.mark.parametrize("body", [open_order(), modify_order(), close_order(), cancel_order()])
 def test_on_an_active_account_nothing_is_barred(body: Request) -> None:
-    assert barred(_flight(body), Causes(), {}) is None
+    assert barred(_flight(body), Causes(), {}, _never) is None
 
 
 @pytest.mark.parametrize("body", [close_order(), cancel_order()])
@@ -86,13 +90,19 @@ def test_reduce_only_bars_a_queued_order_as_it_would_a_new_one(
     assert _code(body, halted(_R)) is code
 
 
+def test_a_queued_entry_that_only_shrinks_the_position_survives_reduce_only_and_no_halt() -> None:
+    assert barred(_flight(open_order()), halted(_R), {}, lambda _: True) is None
+    assert barred(_flight(open_order()), halted(_H), {}, lambda _: True) == Refusal(_C.HALTED)
+    assert barred(_flight(modify_order(price="1.09")), halted(_R), {}, lambda _: True) is not None
+
+
 def test_a_queued_entry_does_not_run_once_an_order_of_its_symbol_is_unknown() -> None:
     causes = Causes()
     causes.raise_cause(Cause.UNKNOWN, NOW, symbol="EURUSD")
-    refusal = barred(_flight(open_order()), causes, {})
+    refusal = barred(_flight(open_order()), causes, {}, _never)
     assert refusal == Refusal(_C.UNKNOWN_ORDER_OPEN, limit="UNKNOWN", value="EURUSD")
-    assert barred(_flight(open_order(symbol="USDJPY"), symbol="USDJPY"), causes, {}) is None
-    assert barred(_flight(modify_order(sl="1.09000")), causes, {}) is None
+    assert barred(_flight(open_order(symbol="USDJPY"), symbol="USDJPY"), causes, {}, _never) is None
+    assert barred(_flight(modify_order(sl="1.09000")), causes, {}, _never) is None
 
 
 @pytest.mark.parametrize(("applied_ms", "superseded"), [(-1, False), (0, True), (1, True)])
@@ -100,9 +110,9 @@ def test_of_two_modifies_of_a_ticket_only_a_later_iat_follows_an_applied_one(
     applied_ms: int, *, superseded: bool
 ) -> None:
     flight = _signed(modify_order(11, sl="1.09000"))
-    refusal = barred(flight, Causes(), {11: NOW + applied_ms})
+    refusal = barred(flight, Causes(), {11: NOW + applied_ms}, _never)
     assert (refusal == Refusal(_C.SUPERSEDED, value=str(NOW))) == superseded
-    assert barred(flight, Causes(), {12: NOW + 1}) is None
+    assert barred(flight, Causes(), {12: NOW + 1}, _never) is None
 
 
 # --- outcomes ----------------------------------------------------------------------------------

@@ -260,6 +260,26 @@ def test_the_opener_of_a_ticket_is_the_open_and_not_what_came_after(journal: Jou
     assert journal.opener_of(12) is None
 
 
+def test_what_never_reached_a_broker_is_nobodys_opener(journal: Journal) -> None:
+    _insert(journal, row("a" * 32, state=_S.DENIED, ticket=0))
+    assert journal.opener_of(0) is None
+
+
+def test_the_openers_of_more_tickets_than_one_question_takes_are_found_all(
+    journal: Journal,
+) -> None:
+    _insert(
+        journal,
+        row("a" * 32, state=_S.FILLED, ticket=1),
+        row("b" * 32, state=_S.FILLED, ticket=1, op="CLOSE"),
+        row("c" * 32, state=_S.FILLED, ticket=1_700),
+        row("d" * 32, state=_S.FILLED, ticket=1_800),
+    )
+    found = journal.openers_of(range(1, 1_701))
+    assert {ticket: one.rid for ticket, one in found.items()} == {1: "a" * 32, 1_700: "c" * 32}
+    assert journal.openers_of([]) == {}
+
+
 def test_the_children_of_a_flatten_are_its_own(journal: Journal) -> None:
     _insert(
         journal,

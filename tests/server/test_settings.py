@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from bridge_core.protocol.errors import ConfigError
-from bridge_server.settings import Overrides, ServerSettings, load_settings
+from bridge_core.risk.rates import Rates
+from bridge_server.policy import limits_digest, untraded
+from bridge_server.settings import Overrides, ServerSettings, load_settings, make_policy
 
 _GOOD = """\
 account = "demo"
@@ -127,3 +129,84 @@ def test_a_rehearsal_needs_no_pin_and_takes_no_script(tmp_path: Path) -> None:
     text = _GOOD.replace('backend = "paper"', 'backend = "ea"')
     assert _load(tmp_path, text).terminal is None
     assert "paper.script" in _refused(tmp_path, 'paper.script = "x.jsonl"\n' + text)
+
+
+@pytest.mark.parametrize(
+    "table",
+    ['{ after_s = 4, policy = "cancel" }', '{ after_s = 3601, policy = "cancel" }',
+     '{ after_s = 10, policy = "close" }', "{ after_s = 10 }",
+     '{ after_s = 10, policy = "cancel", client = "atlas" }'],
+)  # fmt: skip
+def test_a_dead_mans_switch_out_of_its_bounds_stops_the_start(tmp_path: Path, table: str) -> None:
+    assert "dead_man" in _refused(tmp_path, f"dead_man = {table}\n{_GOOD}")
+
+
+def test_a_policy_that_the_server_could_not_carry_out_stops_the_start(tmp_path: Path) -> None:
+    for policy in ("cancel", "flatten"):
+        text = f'dead_man = {{ after_s = 10, policy = "{policy}" }}\n{_TERMINAL}{_LIVE}'
+        assert "set DeadManPolicy in the EA's inputs" in _refused(tmp_path, text)
+    text = f'dead_man = {{ after_s = 10, policy = "reduce-only" }}\n{_TERMINAL}{_LIVE}'
+    assert _load(tmp_path, text).dead_man is not None
+
+
+# --- [risk] ----------------------------------------------------------------------------------
+
+_RISKY = 'risk = { max_daily_loss = "2%", require_sl = false }\n' + _GOOD
+
+
+def test_without_required_limits_the_start_goes_on_and_each_line_is_named(tmp_path: Path) -> None:
+    missing = untraded(make_policy(_load(tmp_path), tmp_path))
+    assert missing == {
+        '[risk] max_daily_loss = "2%"': ("EURUSD",),
+        '[risk] max_risk_per_trade = "1%"': ("EURUSD",),
+    }
+    bare = _load(tmp_path, _RISKY.partition("[limits")[0])
+    assert list(untraded(make_policy(bare, tmp_path))) == [
+        "[limits.EURUSD] max_volume = 0.01", "[limits.EURUSD] max_positions = 1",
+    ]  # fmt: skip
+    assert untraded(make_policy(_load(tmp_path, _RISKY), tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ('risk = { max_daily_los = "2%" }', "max_daily_los"),
+        ('risk = { max_daily_loss = "two" }', "max_daily_loss"),
+        ('risk = { max_daily_loss = "0%" }', "max_daily_loss"),
+        ("risk = { max_daily_loss = -1 }", "max_daily_loss"),
+        ('risk = { trading_hours = "Mon 25:00-26:00" }', "trading_hours"),
+        ("risk = { max_rejections = 0 }", "max_rejections"),
+        ("rates.account_entry_per_seconds = 1", "account_entry_per_s"),
+    ],
+)
+def test_a_limit_of_the_account_that_is_none_stops_the_start(
+    tmp_path: Path, line: str, word: str
+) -> None:
+    assert word in _refused(tmp_path, f"{line}\n{_GOOD}")
+
+
+def test_hours_of_a_symbol_that_are_none_stop_the_start(tmp_path: Path) -> None:
+    assert "trading_hours" in _refused(tmp_path, _GOOD + 'trading_hours = "always"\n')
+
+
+def test_correlations_are_read_beside_the_file_and_a_bad_line_stops_the_start(
+    tmp_path: Path,
+) -> None:
+    settings = _load(tmp_path, f'risk = {{ correlation_file = "pairs.csv" }}\n{_GOOD}')
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("EURUSD,GBPUSD,0.9\n", "utf-8")
+    assert make_policy(settings, tmp_path).correlations["GBPUSD", "EURUSD"] == Decimal("0.9")
+    pairs.write_text("EURUSD,GBPUSD\n", "utf-8")
+    with pytest.raises(ConfigError, match="line 1"):
+        make_policy(settings, tmp_path)
+
+
+def test_any_other_limit_has_another_digest(tmp_path: Path) -> None:
+    texts = (
+        _RISKY, _RISKY.replace("2%", "2.0%"), _RISKY.replace("positions = 1", "positions = 2"),
+        "rates.entry_per_s = 51\n" + _RISKY, _RISKY.replace('["EURUSD"]', '["EURUSD", "GBPUSD"]'),
+    )  # fmt: skip
+    loaded = [_load(tmp_path, text) for text in texts]
+    digests = [limits_digest(make_policy(one, tmp_path), one.rates) for one in loaded]
+    assert len(set(digests)) == len(texts)
+    assert digests[0] == limits_digest(make_policy(loaded[0], tmp_path), Rates())

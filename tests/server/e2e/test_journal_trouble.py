@@ -341,11 +341,11 @@ def test_a_newer_journal_is_refused(account: Account) -> None:
 
 
 def test_a_page_of_long_rows_still_fits_the_wire(running: Running, trader: RawClient) -> None:
-    for _ in range(60):
+    for _ in range(250):
         running.scripted.put_position()
-    wait_until(lambda: trader.query(Op.GET_POSITIONS).total == 60)
+    wait_until(lambda: trader.query(Op.GET_POSITIONS).total == 250)
     body = Flatten(client_order_id="flat", client="raw", scope="ALL", symbol="", reason="all")
-    assert len(trader.do(Op.FLATTEN, body).order().children) == 60
+    assert len(trader.do(Op.FLATTEN, body).order().children) == 250
     clients = [trader, running.client("trade"), running.client()]
     for turn in range(200):  # each refusal carries the order that has the id, children and all
         clients[turn % 2].send(clients[turn % 2].sign(Op.OPEN, open_body(client_order_id="flat")))
@@ -354,12 +354,12 @@ def test_a_page_of_long_rows_still_fits_the_wire(running: Running, trader: RawCl
     def ask(first: int) -> Answer:
         return asker.do(Op.GET_JOURNAL, GetRange(since=0, first=first, count=0))
 
-    wait_until(lambda: decode(JournalPage, ask(0)).total == 261, 20)
+    wait_until(lambda: decode(JournalPage, ask(0)).total == 451, 20)
     rows, total = 0, 1
     while rows < total:
         answer = ask(rows)
         page = decode(JournalPage, answer)
         assert page.orders
         rows, total = rows + len(page.orders), page.total
-    assert total == 261
+    assert total == 451
     assert answer.frames.body.count(b"existing") < 200

@@ -125,6 +125,10 @@ def test_a_halt_holds_when_its_file_cannot_be_written(
     assert trader.stop(Op.HALT).status == "OK"
     assert trader.open().code == "HALTED"
     assert "halted_file" in account.log
+    # As soon as the disk takes it, it is there for the next start.
+    (account.state / "halted.new").rmdir()
+    wait_until(lambda: _halted(account).exists())
+    assert _halted(account).read_text("utf-8").startswith("HALTED ")
 
 
 class _Stepping(FakeClock):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from bridge_core.host.ledger import read_ledger
 from bridge_core.protocol.messages import Settle
 from bridge_core.protocol.operations import Op
+from bridge_server import cli
+from bridge_server.settings import ServerSettings
+from bridge_server.wiring import Server, build_server
 from tests.support.raw_client import close_body, now_ms, open_body
 from tests.support.running import Account, Process, Running, wait_until
 from tests.support.scripted_backend import ScriptedBackend
@@ -21,6 +28,29 @@ def test_an_idle_server_stops_within_a_second_and_says_it_was_clean(account: Acc
         server.finish()
         assert time.monotonic() - begun < 1.0
         assert server.exit_code == 0
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Put the signal handlers of this process back."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_stop_asked_for_during_the_start_ends_it_cleanly(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(settings: ServerSettings, base: Path, *, debug: bool) -> Server:
+        signal.raise_signal(signal.SIGINT)
+        server = build_server(settings, base, debug=debug)
+        assert "listening" in account.log
+        return server
+
+    monkeypatch.setattr(cli, "build_server", interrupted)
+    assert cli.main(["run", "--config", str(account.config)]) == 0
 
 
 def test_a_stop_waits_for_the_call_at_the_broker_and_refuses_what_has_not_begun(
@@ -48,7 +78,7 @@ def test_a_stop_waits_for_the_call_at_the_broker_and_refuses_what_has_not_begun(
         assert other.ping().status == "OK"
         assert f"stopping waits_for={at_broker.token.split(b':')[5].decode()}" in account.log
         hang.release()
-        reply = client.receive(1_000)
+        reply = client.receive()
         assert reply is not None
         assert client.check(at_broker, reply).status == "FILLED"
         assert server.join() == 0

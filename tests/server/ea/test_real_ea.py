@@ -20,6 +20,8 @@ from tests.support.ea_account import EaHouse, EaServer
 from tests.support.raw_client import RawClient, now_ms, open_body
 from tests.support.running import wait_until
 
+pytestmark = needs_compiler
+
 
 class Desk(NamedTuple):
     """A server, its client, the terminal, and the keys to verify records with."""
@@ -32,7 +34,6 @@ class Desk(NamedTuple):
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    needs_compiler()
     inputs: dict[str, str | int | float | bool] = {
         "Symbols": "EURUSD", "MaxLots": 100.0, "MaxPositions": 20, "SettleSeconds": 1,
         "ExpectedAccount": 12345678,
@@ -51,6 +52,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             began = server.ea.link.status.beat
             assert began is not None
             wait_until(lambda: now_ms() > began.started + 1_100)  # its boot fence
+
+            def day_known() -> bool:  # by the broker's zone, which the Advisor learns from ticks
+                terminal.command("price", "EURUSD", "1.08500", "1.08512")
+                return server.server.service.keeper.state.realised is not None
+
+            wait_until(day_known)
             yield Desk(server, client, terminal, house)
             server.stop()
 

@@ -13,6 +13,7 @@ from bridge_core.host.ledger import read_ledger
 from bridge_core.protocol import limits
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import Frames
+from bridge_server.backends.ea_feed import EaFeed
 from bridge_server.backends.ea_hop import make_head
 from bridge_server.backends.ea_link import TRADING_VERBS, Call
 from bridge_server.backends.rehearsal import Rehearsal
@@ -28,9 +29,14 @@ def rehearsal(tmp_path: Path) -> Iterator[EaHouse]:
         yield one
 
 
-def _zone_of(server: EaServer) -> int | None:
+def _feed_of(server: EaServer) -> EaFeed:
     assert isinstance(server.backend, Rehearsal)
-    beat = server.backend.link.status.beat
+    assert isinstance(server.backend.feed, EaFeed)
+    return server.backend.feed
+
+
+def _zone_of(server: EaServer) -> int | None:
+    beat = _feed_of(server).link.status.beat
     return beat.zone_ms if beat is not None else None
 
 
@@ -76,11 +82,10 @@ def test_an_order_fills_on_paper_at_the_terminals_price_and_the_ea_is_asked_for_
 
 def test_the_link_of_a_rehearsal_cannot_send_what_trades(rehearsal: EaHouse) -> None:
     server, _ = _ready(rehearsal)
-    backend = server.backend
-    assert isinstance(backend, Rehearsal)
+    feed = _feed_of(server)
     for verb in sorted(TRADING_VERBS):
         call = Call(lambda n, verb=verb: make_head(verb, n, 0), Frames(b"t", b"b"), 1000)  # type: ignore[misc]
-        reply = backend.link.hand_over(call, verb).wait()
+        reply = feed.link.hand_over(call, verb).wait()
         assert (reply.sent, reply.body) == (False, None)
 
 
