@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bridge_client.happenings import (
         AccountUpdate,
         Alert,
+        LinkChanged,
         OrderCancelled,
         OrderExpired,
         OrderFinal,
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
         StateChanged,
         Tick,
     )
-    from bridge_client.result import ChildResult, OrderResult, OrderType
+    from bridge_client.result import ChildResult, OrderResult, OrderType, SizeResult
     from bridge_client.views import (
         Account,
         Cause,
+        DeadMan,
         Deal,
         Health,
         Hop,
@@ -58,13 +60,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account", "AccountUpdate", "Accounts", "Alert", "AuthenticationError", "BridgeError", "Cause",
-    "ChildResult", "ConfigError", "Connector", "Deal", "EventFeed", "Health", "Hop", "LimitRow",
-    "LocalProtocolError", "Offline", "OrderCancelled", "OrderDeniedError", "OrderExpired",
-    "OrderFinal", "OrderPlaced", "OrderRejectedError", "OrderResult", "OrderType",
-    "OutcomeUnknownError", "PendingOrder", "Ping", "Position", "PositionClosed",
-    "PositionModified", "PositionOpened", "ProtocolError", "Quote", "ReasonCode",
-    "RemoteProtocolError", "Resync", "StateChanged", "StateResult", "Status", "Symbol", "Sync",
-    "Tick", "TransportError",
+    "ChildResult", "ConfigError", "Connector", "DeadMan", "Deal", "EventFeed", "Health", "Hop",
+    "LimitRow", "LinkChanged", "LocalProtocolError", "Offline", "OrderCancelled",
+    "OrderDeniedError", "OrderExpired", "OrderFinal", "OrderPlaced", "OrderRejectedError",
+    "OrderResult", "OrderType", "OutcomeUnknownError", "PendingOrder", "Ping", "Position",
+    "PositionClosed", "PositionModified", "PositionOpened", "ProtocolError", "Quote", "ReasonCode",
+    "RemoteProtocolError", "Resync", "SizeResult", "StateChanged", "StateResult", "Status",
+    "Symbol", "Sync", "Tick", "TransportError",
 ]  # fmt: skip
 
 _HOMES: Final = {
@@ -72,13 +74,13 @@ _HOMES: Final = {
     "bridge_client.connector": "Connector",
     "bridge_client.events": "EventFeed",
     "bridge_client.happenings": (
-        "AccountUpdate Alert OrderCancelled OrderExpired OrderFinal OrderPlaced PositionClosed "
-        "PositionModified PositionOpened Resync StateChanged Tick"
+        "AccountUpdate Alert LinkChanged OrderCancelled OrderExpired OrderFinal OrderPlaced "
+        "PositionClosed PositionModified PositionOpened Resync StateChanged Tick"
     ),
-    "bridge_client.result": "ChildResult OrderResult OrderType",
+    "bridge_client.result": "ChildResult OrderResult OrderType SizeResult",
     "bridge_client.views": (
-        "Account Cause Deal Health Hop LimitRow PendingOrder Ping Position Quote StateResult "
-        "Symbol Sync"
+        "Account Cause DeadMan Deal Health Hop LimitRow PendingOrder Ping Position Quote "
+        "StateResult Symbol Sync"
     ),
     "bridge_core.protocol.codes": "ReasonCode Status",
     "bridge_core.protocol.errors": (

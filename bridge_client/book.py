@@ -1,28 +1,39 @@
-"""What this connector last saw of the account: grids, open positions, stops of each ticket.
+"""What this connector last saw of the account: one picture, and the stops of each ticket.
 
-It only ever saves a question or says what the strategy knew; the server judges by its own truth.
+The picture is one SYNC_ALL: money, positions, pending orders and quotes of one moment. Times are
+the server's, carried on by what has passed here since the question was sent: a picture is never
+younger than it says. Symbols are asked for less often.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Iterable
-from decimal import Decimal
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from bridge_client.journal import Quoted
-from bridge_client.risk import Grid
+from bridge_client.seen import Money, money_of, order_of, position_of, quote_of, symbol_of
 from bridge_core.protocol.codes import Status
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.replies import OrderView, SyncReply, dec
 from bridge_core.protocol.views import PendingView, PositionView, SymbolView
+from bridge_core.risk.facts import Pending, Position, Quote, SymbolSpec
+from bridge_core.risk.order import Flying
+from bridge_core.risk.picture import Swing
+from bridge_core.risk.swings import Swings
 
-__all__ = ["Book", "SeenTicket"]
+__all__ = ["ADDED", "Asked", "Book", "Filled", "Seen", "SeenTicket"]
 
 _QUOTE_AGE_MS_MAX: Final = 10_000
-_RECENT: Final = 256
+_RECENT: Final = 1024
+_FOREIGN: Final = "foreign"
+NO_WINDOWS: Final[Mapping[str, int]] = {}
+# An entry that ended so is at the broker.
+ADDED: Final = (Status.FILLED, Status.PARTIAL, Status.WORKING)
 
 
 class SeenTicket(NamedTuple):
@@ -44,24 +55,62 @@ class _SeenQuote(NamedTuple):
     at: float
 
 
+class Filled(NamedTuple):
+    """An entry of ours that has just ended well, and its ticket: until a picture shows it."""
+
+    number: int
+    ticket: int
+    flying: Flying
+
+
+class Asked(NamedTuple):
+    """A question for the picture: which entries had ended, and when (monotonic ms here)."""
+
+    mark: int
+    mono_ms: int
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """One picture. `server_ms` is the server's clock (UTC ms) when it was asked for, at the latest.
+
+    `foreign` are the tickets that no order of ours opened.
+    """
+
+    asked: Asked
+    server_ms: int
+    money: Money | None
+    positions: Mapping[int, Position]
+    orders: Mapping[int, Pending]
+    quotes: Mapping[str, Quote]
+    foreign: frozenset[int] = frozenset()
+
+    def now_ms(self, mono_ms: int) -> int:
+        """Return the server's time now: never earlier than its clock says."""
+        return self.server_ms + mono_ms - self.asked.mono_ms
+
+    def age_ms(self, mono_ms: int) -> int:
+        """Return how long ago the terminal was asked for the money; without it, very long ago."""
+        return self.now_ms(mono_ms) - (self.money.asked_ms if self.money is not None else 0)
+
+
 class Book:
     """Thread-safe memory of what the server last showed."""
 
-    def __init__(self) -> None:
-        """Nothing has been seen."""
+    def __init__(self, windows: Mapping[str, int] = NO_WINDOWS) -> None:
+        """Nothing has been seen. `windows` (ms) are those of symbols whose swing counts."""
+        self._windows, self._swings = windows, Swings()
         self._lock = threading.Lock()
-        self._grids: dict[str, Grid] = {}
         self._tickets: dict[int, SeenTicket] = {}
-        self._counts: dict[str, int] | None = None
         self._fills = 0
-        self._filled: dict[str, int] = {}
-        # The newest fills by number: more than can happen while one list is asked for.
-        self._recent: deque[tuple[int, str]] = deque(maxlen=_RECENT)
+        # The newest fills by number: more than can happen while one picture is asked for.
+        self._recent: deque[Filled] = deque(maxlen=_RECENT)
         self._quotes: dict[str, _SeenQuote] = {}
+        self.symbols: Mapping[str, SymbolSpec] = {}
+        self.symbols_mono_ms: int | None = None
+        self.seen: Seen | None = None
+        self._zone_ms: int | None = None
 
-    def grid(self, symbol: str) -> Grid | None:
-        """Return the grids of a symbol, if it was ever asked for."""
-        return self._grids.get(symbol)
+    # --- quotes and symbols ---------------------------------------------------------------------
 
     def quoted(self, symbol: str) -> Quoted | None:
         """Return the quote of a symbol that was seen last, None if it is too old to trade on."""
@@ -72,38 +121,95 @@ class Book:
         return Quoted(seen.bid, seen.ask, age_ms)
 
     def saw_quote(self, symbol: str, bid: str, ask: str) -> None:
-        """Remember a quote; one assignment, so that no tick waits for a lock."""
-        self._quotes[symbol] = _SeenQuote(bid, ask, time.monotonic())
+        """Remember a quote; where no swing counts, no tick waits for a lock."""
+        at = time.monotonic()
+        self._quotes[symbol] = _SeenQuote(bid, ask, at)
+        if symbol in self._windows:
+            mid = (dec(bid) + dec(ask)) / 2
+            with self._lock:
+                self._swings.take(symbol, mid, int(at * 1000), self._windows[symbol])
 
-    def saw_symbols(self, rows: Iterable[SymbolView]) -> None:
-        """Remember the grids of symbols."""
-        for row in rows:
-            self._grids[row.symbol] = Grid(
-                point=Decimal(row.point),
-                volume_min=Decimal(row.volume_min),
-                volume_max=Decimal(row.volume_max),
-                volume_step=Decimal(row.volume_step),
+    def swings(self) -> dict[str, Swing]:
+        """Return the swings of the symbols where they count, as far as prices were seen here."""
+        now_ms = int(time.monotonic() * 1000)
+        with self._lock:
+            found = {symbol: self._swings.of(symbol, now_ms) for symbol in self._windows}
+        return {symbol: swing for symbol, swing in found.items() if swing is not None}
+
+    def saw_symbols(self, rows: Iterable[SymbolView], all_at_mono_ms: int | None = None) -> None:
+        """Remember symbols; `all_at_mono_ms` is when all of them were asked for."""
+        seen = {row.symbol: symbol_of(row) for row in rows}
+        with self._lock:
+            self.symbols = {**self.symbols, **seen}
+            if all_at_mono_ms is not None:
+                self.symbols_mono_ms = all_at_mono_ms
+
+    def forget_symbols(self) -> None:
+        """Ask again before they are used: another run of the server may know others."""
+        self.symbols_mono_ms = None
+
+    # --- the picture ----------------------------------------------------------------------------
+
+    def asking(self, mono_ms: int) -> Asked:
+        """Return a mark for the picture that is asked for now."""
+        with self._lock:
+            return Asked(self._fills, mono_ms)
+
+    def saw_all(self, reply: SyncReply, asked: Asked, answered_ms: int) -> Seen:
+        """Take a picture for the truth, as it was when it was asked for; the newest one stays.
+
+        `answered_ms` is the server's clock when it signed the answer (UTC ms). What filled after
+        the mark may be in it or not: it stays counted.
+
+        Raises:
+            RemoteProtocolError: a decimal field does not hold a decimal.
+        """
+        money = None
+        if reply.account is not None:
+            money = money_of(reply.account, reply.time, self._zone_ms)
+        seen = Seen(
+            asked=asked,
+            server_ms=max(answered_ms, reply.time),
+            money=money,
+            positions={row.ticket: position_of(row) for row in reply.positions},
+            orders={row.ticket: order_of(row) for row in reply.orders},
+            quotes={row.symbol: quote_of(row, reply.time) for row in reply.quotes},
+            foreign=frozenset(
+                {row.ticket for row in reply.positions if row.origin == _FOREIGN}
+                | {row.ticket for row in reply.orders if row.origin == _FOREIGN}
+            ),
+        )
+        self.saw_positions(reply.positions)
+        self.saw_orders(reply.orders)
+        for row in reply.quotes:
+            self.saw_quote(row.symbol, row.bid, row.ask)
+        with self._lock:
+            if self.seen is None or self.seen.asked.mono_ms <= asked.mono_ms:
+                self.seen = seen
+                self._zone_ms = money.zone_ms if money is not None else self._zone_ms
+            return self.seen
+
+    def ended(self) -> tuple[Flying, ...]:
+        """Return our entries that ended well and may not be in the picture yet, as flying."""
+        with self._lock:
+            seen = self.seen
+            if seen is None:
+                return tuple(one.flying for one in self._recent)
+            return tuple(
+                one.flying
+                for one in self._recent
+                if one.number > seen.asked.mark
+                and one.ticket not in seen.positions
+                and one.ticket not in seen.orders
             )
 
-    def asking(self) -> int:
-        """Return a mark for the list of positions that is asked for now."""
-        with self._lock:
-            return self._fills
+    # --- tickets ----------------------------------------------------------------------------
 
-    def saw_positions(self, rows: Iterable[PositionView], asked: int) -> None:
-        """Take a full list of positions for the truth, as it was when it was asked for.
-
-        What filled after the mark `asked` may be in the list or not: it stays counted.
-        """
-        counts: dict[str, int] = {}
-        seen = {}
-        for row in rows:
-            counts[row.symbol] = counts.get(row.symbol, 0) + 1
-            seen[row.ticket] = SeenTicket(row.symbol, row.sl, row.tp)
+    def saw_positions(self, rows: Iterable[PositionView]) -> None:
+        """Take a full list of positions for the truth about their stops."""
+        seen = {row.ticket: SeenTicket(row.symbol, row.sl, row.tp) for row in rows}
         with self._lock:
             self._tickets = {t: s for t, s in self._tickets.items() if s.pending} | seen
-            self._counts = counts
-            self._filled = dict(Counter(symbol for n, symbol in self._recent if n > asked))
 
     def saw_orders(self, rows: Iterable[PendingView]) -> None:
         """Take a full list of pending orders for the truth."""
@@ -120,23 +226,12 @@ class Book:
         """Return a ticket as last seen."""
         return self._tickets.get(ticket)
 
-    def positions(self, symbol: str) -> int | None:
-        """Return how many positions a symbol has as far as seen; None before the first look.
-
-        Fills count at once, closings only at the next look: it errs towards asking again.
-        """
+    def outcome(self, view: OrderView, flying: Flying | None = None) -> None:
+        """Take in what an order of ours did; `flying` is what an entry added at its worst."""
         with self._lock:
-            if self._counts is None:
-                return None
-            return self._counts.get(symbol, 0) + self._filled.get(symbol, 0)
-
-    def outcome(self, view: OrderView) -> None:
-        """Take in what an order of ours did."""
-        with self._lock:
-            if view.op == Op.OPEN and view.status in (Status.FILLED, Status.PARTIAL):
+            if flying is not None and view.status in ADDED:
                 self._fills += 1
-                self._recent.append((self._fills, view.symbol))
-                self._filled[view.symbol] = self._filled.get(view.symbol, 0) + 1
+                self._recent.append(Filled(self._fills, view.ticket, flying))
             if not view.ticket:
                 return
             known = self._tickets.get(view.ticket)

@@ -6,12 +6,14 @@ UNKNOWN, never a failure, and the background goes on resolving it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Final, Unpack
 
+from bridge_client.admission import refused
 from bridge_client.book import SeenTicket
-from bridge_client.desk import refused
 from bridge_client.drafts import (
     Change,
     Draft,
@@ -30,7 +32,7 @@ from bridge_client.following import Following
 from bridge_client.numbers import Number, exact, fits_wire
 from bridge_client.opening import VISITOR
 from bridge_client.queries import QUERY_S
-from bridge_client.result import OrderResult, OrderType
+from bridge_client.result import OrderResult, OrderType, SizeResult
 from bridge_client.views import Position
 from bridge_core.protocol.codes import ReasonCode, Refusal, Status
 from bridge_core.protocol.errors import (
@@ -40,10 +42,13 @@ from bridge_core.protocol.errors import (
 )
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
+from bridge_core.risk.order import Proposal
+from bridge_core.risk.policy import Amount
 
 __all__ = ["Connector", "Ref"]
 
 _WAIT_S: Final = 10.0
+ZERO: Final = Decimal(0)
 
 
 class Connector(Following):
@@ -143,12 +148,46 @@ class Connector(Following):
         )  # fmt: skip
         draft = draft_open(entry)
         self._learn_grid(entry)
-        assert draft.intent is not None
-        refusal = self._monitor.judge(draft.intent, self._facts(entry.symbol))
-        if refusal is not None:
+        assert draft.proposal is not None
+        refusal = self._judge.fresh_verdict(draft.proposal, time.monotonic() + QUERY_S)
+        # Without a connection the question itself says so.
+        if refusal is not None and refusal.code is not ReasonCode.NO_CONNECTION:
             return self._result(refused(refusal, draft.view))
         answer = self._link.answer(Op.CHECK, draft.body("check"), QUERY_S)
         return self._result(self._link.session.check_view(answer, draft.view))
+
+    def size_for_risk(
+        self, symbol: str, entry: Number | None, sl: Number, risk_percent: Number
+    ) -> SizeResult:
+        """Return the largest volume that loses at most so many percent of the equity at `sl`.
+
+        `entry` is the price of a pending order, None a market order now with the configured
+        deviation. The volume is on the grid, rounded down; what has none is DENIED, with why.
+
+        Raises:
+            LocalProtocolError: a value is no number, or the risk not above 0.
+        """
+        self._check()
+        name, stop = self._to_broker(symbol), exact(sl, "sl")
+        percent = exact(risk_percent, "risk_percent")
+        if not percent:
+            raise LocalProtocolError("NUMBER", "field=risk_percent why='not above 0'")
+        order = Proposal(
+            kind="OPEN", symbol=name, sl=stop, deviation=self._settings.deviation,
+            price=ZERO if entry is None else exact(entry, "entry"),
+        )  # fmt: skip
+        until = time.monotonic() + QUERY_S
+        kind, found = self._judge.size(order, Amount(percent, percent=True), until)
+        if isinstance(found, Refusal):
+            return SizeResult(
+                status=Status.DENIED, code=found.code, by="connector", limit=found.limit,
+                value=found.value, headroom=found.headroom, nearest=found.nearest,
+                symbol=symbol, type=kind,
+            )  # fmt: skip
+        text = format(found, "f")
+        return SizeResult(
+            status=Status.OK, symbol=symbol, type=kind, volume=float(text), exact={"volume": text}
+        )
 
     def close_position(
         self,
@@ -272,9 +311,12 @@ class Connector(Following):
     def _learn_grid(self, entry: Entry) -> None:
         # Only a value that cannot travel at all needs the grid here, to name its neighbours;
         # anything else is judged by the server, which names them too.
-        given = (entry.volume, entry.price, entry.sl, entry.tp)
-        odd = any(v is not None and not fits_wire(exact(v, "value")) for v in given)
-        if not odd or self._book.grid(entry.symbol) is not None:
+        given = {
+            name: value for name in ("volume", "price", "sl", "tp")
+            if (value := getattr(entry, name)) is not None
+        }  # fmt: skip
+        odd = [name for name, value in given.items() if not fits_wire(exact(value, name))]
+        if not odd or entry.symbol in self._book.symbols:
             return
         try:
             self.get_symbol(self._to_user(entry.symbol))

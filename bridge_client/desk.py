@@ -13,16 +13,16 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from bridge_client.admission import Admission
+from bridge_client.admission import Admission, refused
 from bridge_client.book import Book
 from bridge_client.drafts import Draft
 from bridge_client.journal import ConnectorJournal, Row
+from bridge_client.judging import Judge
 from bridge_client.life import OrderLife
 from bridge_client.link import Link
-from bridge_client.order import Driver, Order
+from bridge_client.order import Driver, Order, known_of
 from bridge_client.recall import Recall, adopted_row, alike, order_of, resumed
 from bridge_client.resolver import Resolver
-from bridge_client.risk import RiskFacts, RiskMonitor
 from bridge_client.session import Exchange
 from bridge_client.witness import Now
 from bridge_core.host.sqlite import JournalBusy, JournalFatal, JournalFull
@@ -32,26 +32,11 @@ from bridge_core.protocol.errors import BridgeError, LocalProtocolError, Transpo
 from bridge_core.protocol.messages import GetStatus
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
+from bridge_core.risk.rates import Rates
 
-__all__ = ["Desk", "refused"]
+__all__ = ["Desk"]
 
 _CONNECT_S = 3.0
-
-
-def refused(refusal: Refusal, view: OrderView) -> OrderView:
-    """Return the view of an order that this connector itself refused."""
-    return replace(
-        view,
-        status=Status.DENIED,
-        code=refusal.code,
-        by="connector",
-        limit=refusal.limit,
-        value=refusal.value,
-        headroom=refusal.headroom,
-        nearest=list(refusal.nearest),
-        final=True,
-        attested=True,
-    )
 
 
 class Desk:
@@ -62,12 +47,13 @@ class Desk:
         link: Link,
         journal: ConnectorJournal,
         book: Book,
-        facts: Callable[[str], RiskFacts],
-        monitor: RiskMonitor,
+        judge: Judge,
+        rates: Rates,
     ) -> None:
         """Take over what the last run left open."""
         self._link, self._journal, self._book = link, journal, book
-        self._admission = Admission(link, book, facts, monitor, self._live)
+        self._keeper = judge.keeper
+        self._admission = Admission(link, judge, rates, self._live)
         self._lock = threading.Lock()
         self._signing = threading.Lock()
         self._orders: dict[str, Order] = {}
@@ -78,6 +64,7 @@ class Desk:
         self.resolver.on_stored = self._stored
         self.on_resolved: Callable[[OrderView], None] = lambda _view: None
         self.resolver.on_final = self._on_final
+        self.resolver.keeper = self._keeper
         self.recall = Recall(link, journal, link.client, self._take_over)
         if not self.recall.done:
             self.resolver.errand = self.recall.run
@@ -93,10 +80,6 @@ class Desk:
     def fork(self) -> str:
         """Return why LOG_FORK is latched since an earlier run, or ""."""
         return self._admission.fork
-
-    def look_with(self, look: Callable[[float], None]) -> None:
-        """Say how to read the open positions anew, within so many seconds."""
-        self._admission.look = look
 
     def _live(self) -> list[Order]:
         with self._lock:
@@ -159,6 +142,7 @@ class Desk:
                 return order, False
             view = replace(draft.view, rid=rid, client_order_id=wanted)
             order = Order(wanted, draft.digest, view, ticket=draft.ticket)
+            order.flying = draft.flying
             self._orders[wanted] = order
             return order, True
 
@@ -184,9 +168,7 @@ class Desk:
             return Refusal(ReasonCode.NO_CONNECTION, value=self._link.why)
         if draft.entry:
             self.resolver.witness_anew(until)
-        refusal = self._admission.judge(draft, order)
-        if refusal is None or refusal.code is ReasonCode.MAX_POSITIONS:
-            refusal = self._admission.look_again(draft, order, refusal, until)
+        refusal = self._admission.charge(draft) or self._admission.look(draft, order, until)
         if refusal is not None:
             return refusal
         with self._signing:
@@ -200,7 +182,7 @@ class Desk:
         epoch = self._link.transport.epoch
         body = draft.body(order.client_order_id)
         exchange = self._link.sign(draft.op, body, order.first.rid, iat)
-        view = self._link.session.blank(exchange, **_known(order.first))
+        view = self._link.session.blank(exchange, **known_of(order.first))
         token, now = exchange.token, self._link.clocks()
         life = OrderLife(view, token.inc, self._deadline(exchange, now))
         row = Row(
@@ -219,7 +201,7 @@ class Desk:
             quote=self._book.quoted(order.symbol),
         )
         try:
-            self._journal.intend(row)
+            self._journal.intend(row, self._counted(draft))
         except (JournalFull, JournalBusy) as error:
             return Refusal(ReasonCode.JOURNAL_FULL, value=error.code)
         except JournalFatal as error:
@@ -228,6 +210,14 @@ class Desk:
             return Refusal(ReasonCode.JOURNAL_FATAL, value=error.code)
         order.begin(exchange, life, epoch)
         return None
+
+    def _counted(self, draft: Draft) -> str:
+        if draft.op is not Op.OPEN or draft.proposal is None:
+            return ""
+        return self._keeper.passed(draft.proposal, self._server_ms())
+
+    def _server_ms(self) -> int:
+        return self._link.session.clock.server_ms(self._link.clocks())
 
     def refuse(self, refusal: Refusal, view: OrderView) -> OrderView:
         """Return the view of an order that this connector refuses, and count it."""
@@ -269,7 +259,7 @@ class Desk:
     def _leave(self, order: Order) -> None:
         if order.view.final:
             order.told = (order.view.status, order.over)
-            self._book.outcome(order.view)
+            self._take_in(order)
             order.settled.set()
             self.resolver.store(order)
         if order.over:
@@ -277,8 +267,17 @@ class Desk:
         else:
             self.resolver.adopt(order)
 
+    def _take_in(self, order: Order) -> None:
+        view = order.view
+        if order.counted == view.status:  # told by the server, and now by the EA too
+            return
+        self._book.outcome(view, order.flying)
+        if order.flying is not None:
+            self._keeper.ended(view.status, order.flying.strategy, self._server_ms())
+        order.counted = view.status
+
     def _on_final(self, order: Order) -> None:
-        self._book.outcome(order.view)
+        self._take_in(order)
         self.on_resolved(order.view)
 
     def _stored(self, order: Order) -> None:
@@ -380,16 +379,6 @@ class Desk:
         """Write what is known and stop; what is not final stays unfinished on disk."""
         self.resolver.close()
         self._journal.close()
-
-
-def _known(view: OrderView) -> dict[str, object]:
-    return {
-        name: getattr(view, name)
-        for name in (
-            "client_order_id", "symbol", "type", "ticket", "requested_volume", "requested_price",
-            "strategy", "comment",
-        )
-    }  # fmt: skip
 
 
 def _same(order: Order, draft: Draft) -> bool:

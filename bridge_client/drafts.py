@@ -7,6 +7,7 @@ the risk checks, which name its neighbours.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -16,19 +17,23 @@ from msgspec import Struct
 
 from bridge_client.numbers import Number, exact, fits_wire, wire_text
 from bridge_client.result import OrderResult, OrderType
-from bridge_client.risk import Intent
 from bridge_client.views import PendingOrder, Position
 from bridge_core.protocol import messages as m
 from bridge_core.protocol.errors import LocalProtocolError
+from bridge_core.protocol.limits import COMMENT_CHARS_MAX
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.replies import OrderView, dec, decode_reply
+from bridge_core.protocol.signing import Frames
+from bridge_core.risk.order import Flying, Proposal
 
 __all__ = [
     "Change", "Draft", "Entry", "FlattenScope", "OrderOptions", "Ref", "Ticketed", "draft_cancel",
-    "draft_close", "draft_flatten", "draft_modify", "draft_open", "milliseconds", "order_type",
+    "draft_close", "draft_flatten", "draft_modify", "draft_open", "flying_row", "milliseconds",
+    "order_type",
 ]  # fmt: skip
 
 ZERO: Final = Decimal(0)
+_COMMENT: Final = re.compile(r"\A[ !#-\[\]-~]*\Z")
 FlattenScope = Literal["PENDINGS", "POSITIONS", "ALL"]
 # A ticket, an order's client_order_id or rid, or anything that carries them.
 Ref = int | str | Position | PendingOrder | OrderResult
@@ -62,7 +67,12 @@ class Draft(Struct, frozen=True, kw_only=True):
     client_order_id: str | None = None
     ticket: int = 0
     entry: bool = False
-    intent: Intent | None = None
+    proposal: Proposal | None = None
+
+    @property
+    def flying(self) -> Flying | None:
+        """Return what it adds at its worst, None of what is no entry."""
+        return None if self.op is not Op.OPEN else flying_of(self.proposal)
 
     @property
     def digest(self) -> str:
@@ -156,11 +166,21 @@ def _shown(value: Decimal) -> str:
     return wire_text(value, "value") if fits_wire(value) else "0"
 
 
+def _check_comment(comment: str) -> None:
+    if len(comment) > COMMENT_CHARS_MAX:
+        why = f"characters={len(comment)} why='at most {COMMENT_CHARS_MAX}: shorten the comment'"
+        raise LocalProtocolError("COMMENT", why)
+    if _COMMENT.match(comment) is None:
+        why = "only printable ASCII, no quotation mark and no backslash, in a comment"
+        raise LocalProtocolError("COMMENT", f"value={comment!a} why='{why}'")
+
+
 def draft_open(entry: Entry) -> Draft:
     """Return the draft of OPEN (or CHECK).
 
     Raises:
-        LocalProtocolError: a value is not a number, or the type or time is none.
+        LocalProtocolError: a value is not a number, the type or time is none, or the comment
+            does not fit.
     """
     kind = order_type(entry.type)
     volume = exact(entry.volume, "volume")
@@ -168,6 +188,7 @@ def draft_open(entry: Entry) -> Draft:
     tp, expiration = _number(entry.tp, "tp"), milliseconds(entry.expiration, "expiration")
     if kind.pending and not price:
         raise LocalProtocolError("PRICE", f"type={kind} why='a pending order needs a price'")
+    _check_comment(entry.comment)
 
     def body(client_order_id: str) -> m.Open:
         return m.Open(
@@ -187,9 +208,9 @@ def draft_open(entry: Entry) -> Draft:
             comment=entry.comment,
         )
 
-    intent = Intent(
-        op=entry.op, symbol=entry.symbol, type=kind.value, volume=volume, price=price, sl=sl,
-        tp=tp, deviation=entry.deviation,
+    proposal = Proposal(
+        kind="OPEN", symbol=entry.symbol, type=kind.value, volume=volume, price=price, sl=sl,
+        tp=tp, deviation=entry.deviation, expiration=expiration, strategy=entry.strategy,
     )  # fmt: skip
     return Draft(
         op=entry.op,
@@ -198,14 +219,40 @@ def draft_open(entry: Entry) -> Draft:
             entry.symbol, kind, volume, price, sl, tp, entry.deviation, expiration,
             entry.strategy, entry.comment,
         ),
-        view=_wanted(entry, intent),
+        view=_wanted(entry, proposal),
         client_order_id=entry.client_order_id,
         entry=True,
-        intent=intent,
+        proposal=proposal,
     )  # fmt: skip
 
 
-def _wanted(entry: Entry, intent: Intent) -> OrderView:
+def flying_of(order: Proposal | None) -> Flying | None:
+    """Return what an entry adds at its worst."""
+    if order is None or order.kind != "OPEN":
+        return None
+    return Flying(
+        symbol=order.symbol, type=order.type, volume=order.volume, price=order.price,
+        sl=order.sl, deviation=order.deviation, strategy=order.strategy,
+    )  # fmt: skip
+
+
+def flying_row(frames: Frames, view: OrderView) -> Flying | None:
+    """Return what a journaled entry adds at its worst: as signed, or as the server showed it."""
+    if view.op != Op.OPEN:
+        return None
+    if not frames.body:
+        return Flying(
+            symbol=view.symbol, type=view.type, volume=dec(view.requested_volume),
+            price=dec(view.requested_price), strategy=view.strategy,
+        )  # fmt: skip
+    body = decode_reply(m.Open, frames.body)
+    return Flying(
+        symbol=body.symbol, type=body.type, volume=dec(body.volume), price=dec(body.price),
+        sl=dec(body.sl), deviation=body.deviation, strategy=body.strategy,
+    )  # fmt: skip
+
+
+def _wanted(entry: Entry, intent: Proposal) -> OrderView:
     return OrderView(
         rid="",
         op=entry.op,
@@ -247,7 +294,9 @@ def draft_close(on: Ticketed, volume: Number | None, deviation: int) -> Draft:
         view=_about(Op.CLOSE, on, lots),
         client_order_id=on.client_order_id,
         ticket=on.ticket,
-        intent=Intent(op=Op.CLOSE, symbol=on.symbol, volume=lots, deviation=deviation),
+        proposal=Proposal(
+            kind="CLOSE", symbol=on.symbol, volume=lots, deviation=deviation, ticket=on.ticket
+        ),
     )
 
 
@@ -289,7 +338,15 @@ def draft_modify(on: Ticketed, change: Change) -> Draft:
         client_order_id=on.client_order_id,
         ticket=on.ticket,
         entry=moves,
-        intent=Intent(op=Op.MODIFY, symbol=on.symbol, price=price, sl=sl, tp=tp),
+        proposal=Proposal(
+            kind="MODIFY",
+            symbol=on.symbol,
+            price=price,
+            sl=sl,
+            tp=tp,
+            expiration=expiration,
+            ticket=on.ticket,
+        ),
     )
 
 
@@ -302,6 +359,7 @@ def draft_cancel(on: Ticketed) -> Draft:
         view=_about(Op.CANCEL, on),
         client_order_id=on.client_order_id,
         ticket=on.ticket,
+        proposal=Proposal(kind="CANCEL", symbol=on.symbol, ticket=on.ticket),
     )
 
 

@@ -18,6 +18,7 @@ from bridge_client.result import OrderResult
 from bridge_client.streams import EA, EventKeys, Heard, StreamTracker, verify_event
 from bridge_client.transport import Subscriber
 from bridge_core.protocol import limits
+from bridge_core.protocol.alerts import severity_of
 from bridge_core.protocol.errors import BridgeError, RemoteProtocolError
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.operations import Purpose
@@ -66,6 +67,7 @@ class Sources(NamedTuple):
     outcome: Callable[[str], OrderResult | None]
     closed: Callable[[EventFeed], None]
     saw_quote: Callable[[str, str, str], None] = lambda _symbol, _bid, _ask: None
+    alarm: Callable[[str, str], object] = lambda _code, _message: None
 
 
 class EventFeed(Iterator["Fact | None"]):
@@ -96,7 +98,7 @@ class EventFeed(Iterator["Fact | None"]):
         self._server = _Pulse(time.monotonic())
         self._ea = _Pulse(time.monotonic()) if Purpose.EVENT_EA in sources.trust.keys else None
         self._ea_beat = 0
-        self._warnings: deque[Alert] = deque()
+        self._warnings: deque[Fact] = deque()
         self._closed = threading.Event()
         self.rejected = 0
 
@@ -155,9 +157,9 @@ class EventFeed(Iterator["Fact | None"]):
         self._inbox.append(result)
         self._sub.wake()
 
-    def warn(self, alert: Alert) -> None:
-        """Take in an alarm of the connector's own; called from any thread."""
-        self._warnings.append(alert)
+    def warn(self, news: Fact) -> None:
+        """Take in an alarm or a change of the connector's own; called from any thread."""
+        self._warnings.append(news)
         self._sub.wake()
 
     # --- one turn ---------------------------------------------------------------------------
@@ -201,7 +203,11 @@ class EventFeed(Iterator["Fact | None"]):
                 whose = "of the EA's" if pulse is self._ea else ""
                 message = f"no event {whose} and no heartbeat {whose} for {silent_s:.1f} s"
                 message = " ".join(message.split())
-                self._out.append(Alert(level="warning", code=_STALE, message=message))
+                self._warn(_STALE, message)
+
+    def _warn(self, code: str, message: str) -> None:
+        self._out.append(Alert(level=severity_of(code), code=code, message=message))
+        self._from.alarm(code, message)
 
     def _listen(self, pulse: _Pulse) -> None:
         pulse.heard = time.monotonic()
@@ -271,7 +277,7 @@ class EventFeed(Iterator["Fact | None"]):
         known = self._macs.setdefault((token.stream, token.seq), token.mac)
         if known != token.mac:
             message = f"{token.stream} told number {token.seq} twice, with other content"
-            self._out.append(Alert(level="error", code=_FORK, message=message))
+            self._warn(_FORK, message)
         if len(self._macs) > _REMEMBERED:
             del self._macs[next(iter(self._macs))]
 

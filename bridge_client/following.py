@@ -218,6 +218,14 @@ class Following(Opened):
             raise TransportError("NO_CONNECTION", f"why={self._link.why!r}")
         desk.accept_log()
 
+    def end_latch(self, cause: str) -> bool:
+        """End this client's own DAILY_LOSS, DRAWDOWN or BREAKER; False if it is not latched here.
+
+        Call it only after the operator's RESUME of that cause answered DONE or NOT_LATCHED.
+        """
+        self._orders()
+        return self._judge.keeper.end(cause)
+
     def settle_human(self, rid: str, status: str, ticket: int, reason: str) -> bool:
         """Write an operator's word into this client's journal; False if no such row is open.
 
@@ -247,10 +255,12 @@ class Following(Opened):
             outcome=self._outcome,
             closed=self._forget_feed,
             saw_quote=self._book.saw_quote,
+            alarm=self._alerts.alert,
         )
         feed = self._feed(self._link.transport.subscriber(topics), sources, timeout)
         with self._feeds_lock:
             self._feeds.add(feed)
+        self._watch.start()
         return feed
 
     def _feed(self, sub: Subscriber, sources: Sources, timeout: float | None) -> EventFeed:

@@ -14,7 +14,8 @@ from bridge_client.views import Account, PendingOrder, Position, Quote
 from bridge_core.protocol.events import EventBody
 
 __all__ = [
-    "AccountUpdate", "Alert", "Event", "OrderCancelled", "OrderExpired", "OrderFinal",
+    "AccountUpdate", "Alert", "Event", "LinkChanged", "OrderCancelled", "OrderExpired",
+    "OrderFinal",
     "OrderPlaced", "PositionClosed", "PositionModified", "PositionOpened", "Resync",
     "StateChanged", "Tick", "event_of",
 ]  # fmt: skip
@@ -155,8 +156,20 @@ class StateChanged(Fact, frozen=True):
     time: datetime | None = None
 
 
+class LinkChanged(Fact, frozen=True):
+    """The link to the server is now healthy, degraded or lost; `why` in words, `since` our clock.
+
+    Degraded: slow, a hop behind the server is not up, or the clocks differ. Lost: no answer for
+    3 s, or no connection.
+    """
+
+    state: str
+    why: str = ""
+    since: datetime | None = None
+
+
 class Alert(Fact, frozen=True):
-    """Something a person should look at; level info, warning or critical."""
+    """Something a person should look at; level info, warning, error or critical."""
 
     level: str
     code: str = ""
@@ -191,7 +204,7 @@ class Resync(Fact, frozen=True):
 
 Event = (
     Tick | PositionOpened | PositionClosed | PositionModified | OrderPlaced | OrderCancelled
-    | OrderExpired | OrderFinal | AccountUpdate | StateChanged | Alert | Resync
+    | OrderExpired | OrderFinal | AccountUpdate | StateChanged | LinkChanged | Alert | Resync
 )  # fmt: skip
 
 _KINDS: Final[dict[str, type[Fact]]] = {

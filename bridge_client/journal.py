@@ -165,8 +165,10 @@ class ConnectorJournal:
 
     # --- orders ---------------------------------------------------------------------------
 
-    def intend(self, row: Row) -> None:
+    def intend(self, row: Row, risk: str = "") -> None:
         """Make the order durable before it leaves, with the quote it was signed on, if any.
+
+        `risk` is what it counts for (risk_keeper.py), in the same commit.
 
         Raises:
             JournalFull, JournalFatal: it is not; nothing may be sent.
@@ -175,6 +177,7 @@ class ConnectorJournal:
             self._conn.execute(_INSERT, row.values())
             if row.quote is not None:
                 self._conn.execute("INSERT INTO quotes VALUES (?,?,?,?)", (row.rid, *row.quote))
+            self._keep_risk(risk)
 
     def adopt(self, replaced_rid: str, row: Row) -> None:
         """Let the server's order take the place of the copy it refused as a duplicate."""
@@ -208,14 +211,15 @@ class ConnectorJournal:
         now_ms: int,
         pair: Head | None = None,
         said: Mapping[str, Said] | None = None,
+        risk: str = "",
     ) -> None:
         """Store what became of orders, (view, nothing left to ask), and the newest log head.
 
-        `said` has the replies that ended them, by rid.
+        `said` has the replies that ended them, by rid; `risk` is what they count for.
         """
         rows = [(encode_reply(v), int(over), now_ms, v.rid) for v, over in views]
         words = [(rid, *one.asked, *one.reply, one.heard_ms) for rid, one in (said or {}).items()]
-        if not rows and pair is None:
+        if not rows and pair is None and not risk:
             return
         with self._guard, transaction(self._conn):
             self._conn.executemany(
@@ -224,6 +228,7 @@ class ConnectorJournal:
             self._conn.executemany("INSERT OR REPLACE INTO words VALUES (?,?,?,?,?,?)", words)
             if pair is not None:
                 self._keep(pair, now_ms, "")
+            self._keep_risk(risk)
 
     def count_refusals(self, counts: Mapping[Refused, int]) -> None:
         """Add to the counts of what this connector refused unsigned."""
@@ -308,6 +313,23 @@ class ConnectorJournal:
         """Return the latches that are set, with their reasons."""
         with self._guard:
             return dict(self._conn.execute("SELECT name, detail FROM latches").fetchall())
+
+    # --- the day's counts and the latches of the limits --------------------------------------
+
+    def risk(self) -> str:
+        """Return what the limits must remember, as last kept; "" in a new journal."""
+        with self._guard:
+            found = self._conn.execute("SELECT value FROM meta WHERE key = 'risk'").fetchone()
+        return "" if found is None else str(found[0])
+
+    def keep_risk(self, risk: str) -> None:
+        """Make durable what the limits must remember."""
+        with self._guard, transaction(self._conn):
+            self._keep_risk(risk)
+
+    def _keep_risk(self, risk: str) -> None:
+        if risk:
+            self._conn.execute("INSERT OR REPLACE INTO meta VALUES ('risk', ?)", (risk,))
 
     def close(self) -> None:
         """Close the file and give up the client name."""

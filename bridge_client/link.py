@@ -16,7 +16,7 @@ from msgspec import Struct
 from bridge_client.mailbox import Mailbox
 from bridge_client.session import Answer, Exchange, Identity, Session
 from bridge_client.transport import HOP, Dial, Transport
-from bridge_client.witness import Now, Offset
+from bridge_client.witness import Now, Offset, Sample
 from bridge_core.protocol import limits
 from bridge_core.protocol.chain import Head
 from bridge_core.protocol.codes import ReasonCode, Status
@@ -111,6 +111,24 @@ class Link:
         with self._guard:
             return self.session.clock.offset(self.clocks())
 
+    def server_ms(self, now: Now) -> int:
+        """Return the server's clock (UTC ms) at a reading of ours, as last measured."""
+        with self._guard:
+            return self.session.clock.server_ms(now)
+
+    def measure_anew(self, exchange: Exchange, answer: Answer) -> None:
+        """Forget what was measured of the server's clock if a fresh answer contradicts it.
+
+        Its operator may have set it; old samples would sign with the former time for a minute.
+        """
+        with self._guard:
+            now, clock = self.clocks(), self.session.clock
+            took_ms = now.mono_ms - exchange.signed.mono_ms
+            if abs(clock.server_ms(now) - answer.time) > limits.CLOCK_JUMP_MS_MAX + took_ms:
+                clock.restart()
+                sample = Sample(exchange.signed.mono_ms, answer.time, answer.time, now.mono_ms)
+                clock.add(sample)
+
     def skew(self) -> Offset | None:
         """Return the clock offset if it forbids signing entries."""
         with self._guard:
@@ -126,7 +144,8 @@ class Link:
         """Check a GET_LOG page against what was seen; a fork latches."""
         with self._guard:
             session = self.session
-            session.fork = session.fork or session.witness.check_page(page)
+            if session.fork is None:
+                session.see_fork(session.witness.check_page(page))
             if session.fork is None and session.witness.proven.size >= session.witness.top.size:
                 session.proven_inc = session.inc
 

@@ -20,14 +20,19 @@ from bridge_core.protocol.messages import Fence, GetStatus
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
+from bridge_core.risk.order import Flying
 
-__all__ = ["Driver", "Order"]
+__all__ = ["Driver", "Order", "known_of"]
 
 _QUESTIONS_KEPT: Final = 8
 
 
 class Order:
-    """A live order. `settled` is set once there is an outcome for the callers."""
+    """A live order. `settled` is set once there is an outcome for the callers.
+
+    `flying` is what an entry adds at its worst, until the book has what it did (`counted`: the
+    status that the book knows).
+    """
 
     def __init__(self, client_order_id: str, fields: str, view: OrderView, *, ticket: int = 0):
         self.client_order_id = client_order_id
@@ -43,6 +48,8 @@ class Order:
         self.questions: dict[str, Exchange] = {}
         self.epoch = 0
         self.recovered = False
+        self.flying: Flying | None = None
+        self.counted = ""
         self.may_fence = True
         self.told: tuple[str, bool] = ("", False)
         self.said: Said | None = None
@@ -121,6 +128,11 @@ class Driver:
     def _question(self, order: Order, life: OrderLife, *, fence: bool) -> None:
         link, subject = self._link, order.exchange
         assert subject is not None
+        link.transport.look()
+        if not link.transport.connected:
+            # Nothing is signed that cannot leave: an outage may last, and be asked about by many.
+            life.asked(link.clocks(), sent=False)
+            return
         if fence and order.may_fence and link.session.may(Op.FENCE):
             body = Fence(
                 rid=subject.rid,
@@ -176,6 +188,17 @@ class Driver:
                 life.status_said(view, now)
         if answer.inc != life.inc and not life.ended:
             life.other_run(now)
+
+
+def known_of(view: OrderView) -> dict[str, object]:
+    """Return what is known of an order before anything has become of it."""
+    return {
+        name: getattr(view, name)
+        for name in (
+            "client_order_id", "symbol", "type", "ticket", "requested_volume", "requested_price",
+            "strategy", "comment",
+        )
+    }  # fmt: skip
 
 
 def rid_of(frames: Frames) -> str:

@@ -12,19 +12,24 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge_client.book import Book
 from bridge_client.drafts import milliseconds
 from bridge_client.facts import moment, number, read
 from bridge_client.happenings import Resync
+from bridge_client.heartbeat import Heart
 from bridge_client.journal import Said
+from bridge_client.judging import Judge
 from bridge_client.link import Link, refusal_of
+from bridge_client.link_watch import LinkWatch
 from bridge_client.session import Answer
 from bridge_client.settings import ConnectorSettings
 from bridge_client.transport import HOP
 from bridge_client.views import (
     Account,
     Cause,
+    DeadMan,
     Deal,
     Health,
     Hop,
@@ -42,7 +47,13 @@ from bridge_core.protocol.errors import BridgeError, TransportError
 from bridge_core.protocol.messages import Query, Request
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import HelloReply, Page, StateReply, SyncReply, decode_reply
-from bridge_core.protocol.views import AccountView, CauseView, QuoteView, StreamPoint
+from bridge_core.protocol.views import (
+    AccountView,
+    CauseView,
+    LimitView,
+    QuoteView,
+    StreamPoint,
+)
 
 __all__ = ["QUERY_S", "Questions"]
 
@@ -56,7 +67,10 @@ class Questions(ABC):
 
     _link: Link
     _book: Book
+    _judge: Judge
     _settings: ConnectorSettings
+    _watch: LinkWatch
+    _heart: Heart
     _to_broker: Callable[[str], str]
     _to_user: Callable[[str], str]
 
@@ -140,9 +154,8 @@ class Questions(ABC):
 
     def get_positions(self, symbol: str | None = None) -> list[Position]:
         """Return the open positions, of one symbol or of all."""
-        asked = self._book.asking()
         rows = self._pages(Op.GET_POSITIONS, lambda page: page.positions)
-        self._book.saw_positions(rows, asked)
+        self._book.saw_positions(rows)
         found = [read(Position, row, self._to_user) for row in rows]
         return [p for p in found if symbol is None or p.symbol == symbol]
 
@@ -200,22 +213,40 @@ class Questions(ABC):
         self._book.saw_symbols(rows)
         return [read(Symbol, row, self._to_user) for row in rows]
 
-    def get_limits(self) -> list[LimitRow]:
-        """Return the limits that the server enforces, with what is used of them."""
-        rows = self._pages(Op.GET_LIMITS, lambda page: page.limits)
-        return [read(LimitRow, row, self._to_user) for row in rows]
+    def get_limits(self, symbol: str | None = None) -> list[LimitRow]:
+        """Return the limits of connector, server and EA with what is used of them, of all or one.
+
+        With a symbol also those of the account. What is used here is as this client sees it.
+
+        Raises:
+            TransportError: nobody answered.
+        """
+        self._check()
+        self._judge.look(time.monotonic() + QUERY_S)  # without it, the next question says so
+        told = self._pages(Op.GET_LIMITS, lambda page: page.limits)
+        rows = [replace(row, by=row.by or _told_by(row)) for row in told]
+        return [*self.own_limits(symbol), *self._of(symbol, rows)]
+
+    def own_limits(self, symbol: str | None = None) -> list[LimitRow]:
+        """Return this connector's limits alone, with what is used of them as far as it is known."""
+        rates = self._settings.rates
+        lanes = [
+            LimitView(name=name, value=str(getattr(rates, name)))
+            for name in rates.__struct_fields__
+        ]
+        rows = [*self._judge.limit_rows(), *lanes]
+        return self._of(symbol, [replace(row, by="connector") for row in rows])
+
+    def _of(self, symbol: str | None, rows: list[LimitView]) -> list[LimitRow]:
+        wanted = ("", self._to_broker(symbol or ""))
+        found = [row for row in rows if symbol is None or row.symbol in wanted]
+        return [read(LimitRow, row, self._to_user) for row in found]
 
     # --- the whole truth ----------------------------------------------------------------------
 
     def _sync(self) -> SyncReply:
         self._check()
-        body = Query(symbol="", since=0, until=0, first=0, count=0)
-        asked = self._book.asking()
-        reply = self._link.ask(Op.SYNC_ALL, body, SyncReply, QUERY_S)
-        self._book.saw_positions(reply.positions, asked)
-        self._book.saw_orders(reply.orders)
-        self._saw(reply.quotes)
-        return reply
+        return self._judge.sync(time.monotonic() + QUERY_S)[0]
 
     def sync_all(self) -> Sync:
         """Return everything at one moment, with the point of each event stream it contains."""
@@ -293,6 +324,8 @@ class Questions(ABC):
         first = Hop(hop="connector to server", state="down" if down else "up", why=down, ms=ms)
         hops = (first, *(read(Hop, row, self._to_user) for row in reply.hops))
         fork = self._link.session.fork
+        stand = self._watch.saw(ms, reply.hops, down)
+        dead_man = read(DeadMan, reply.dead_man, self._to_user) if reply.dead_man else DeadMan()
         return Health(
             state=reply.state,
             account=settings.account,
@@ -301,9 +334,16 @@ class Questions(ABC):
             why=down,
             hops=hops,
             causes=self._causes(reply.causes),
-            latches=("LOG_FORK",) if fork is not None or self._forked() else (),
+            latches=(
+                *(("LOG_FORK",) if fork is not None or self._forked() else ()),
+                *self._judge.keeper.latches,
+            ),
             alarms=self._alarmed(),
             unfinished=self._unfinished_ids(),
+            link=stand.state,
+            link_why=stand.why,
+            heartbeat=self._heart.mode,
+            dead_man=dead_man,
             open_orders=reply.open_orders,
             unknown_orders=reply.unknown_orders,
             started=moment(reply.started),
@@ -321,3 +361,7 @@ class Questions(ABC):
 
     def _unfinished_ids(self) -> tuple[str, ...]:
         return ()
+
+
+def _told_by(row: LimitView) -> str:
+    return "ea" if row.name.startswith("ea_") else "server"  # an older server names no side

@@ -16,7 +16,11 @@ from typing import Final, NamedTuple, Self
 import zmq
 
 from bridge_client.transport import Dial
-from bridge_core.host.sockets import Context, client_socket, endpoint
+from bridge_core.host.endpoints import endpoint
+from bridge_core.host.sockets import (
+    Context,
+    client_socket,
+)
 from bridge_core.protocol import limits
 from bridge_core.protocol.errors import TransportError
 from bridge_core.protocol.signing import Frames

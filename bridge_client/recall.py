@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge_client.drafts import flying_row
 from bridge_client.journal import ConnectorJournal, Row
 from bridge_client.life import OrderLife
 from bridge_client.link import Link
@@ -60,6 +61,7 @@ def order_of(row: Row) -> Order:
     """Return a row as an order; one with nothing left to ask is settled."""
     order = Order(row.client_order_id, row.fields, row.view, ticket=row.ticket)
     order.symbol = row.symbol
+    order.flying = flying_row(row.frames, replace(row.view, op=row.op, symbol=row.symbol))
     if row.over:
         order.refused = row.view
         order.settled.set()

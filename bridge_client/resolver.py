@@ -16,6 +16,7 @@ from bridge_client.journal import ConnectorJournal, Refused
 from bridge_client.link import Link
 from bridge_client.mailbox import Mailbox
 from bridge_client.order import Driver, Order, rid_of
+from bridge_client.risk_keeper import RiskKeeper
 from bridge_client.witness import Fork
 from bridge_core.host.sqlite import JournalBusy, JournalFull
 from bridge_core.protocol.chain import Head
@@ -59,6 +60,7 @@ class Resolver:
         self._witness_due = time.monotonic() + _WITNESS_S
         self._witnessed = ""
         self._knocked = False
+        self.keeper: RiskKeeper | None = None
         self.errand: Callable[[float], bool] | None = None
         self.on_final: Callable[[Order], None] = lambda _order: None
         self.on_stored: Callable[[Order], None] = lambda _order: None
@@ -233,7 +235,11 @@ class Resolver:
         try:
             pair = self._new_pair()
             said = {o.view.rid: o.said for o in batch if o.said is not None}
-            self._journal.outcomes(((o.view, o.over) for o in batch), now_ms, pair, said)
+            risk = "" if self.keeper is None else self.keeper.changed()
+            views = ((o.view, o.over) for o in batch)
+            self._journal.outcomes(views, now_ms, pair, said, risk)
+            if self.keeper is not None:
+                self.keeper.kept(risk)
             self._kept = pair or self._kept
             self._keep_fork(now_ms)
         except (JournalFull, JournalBusy):

@@ -20,7 +20,8 @@ from bridge_core.protocol.errors import (
 from bridge_core.protocol.replies import Child, OrderView
 
 __all__ = [
-    "ChildResult", "OrderResult", "OrderType", "Status", "from_view", "same_symbol", "status_of",
+    "ChildResult", "OrderResult", "OrderType", "SizeResult", "Status", "from_view", "same_symbol",
+    "status_of",
 ]  # fmt: skip
 
 
@@ -175,6 +176,40 @@ class OrderResult(Fact, frozen=True):
     def _text(self, name: str) -> str:
         text = self.exact.get(name, "")
         return "" if text in ("", "0") else text
+
+
+class SizeResult(Fact, frozen=True):
+    """What `size_for_risk` found: OK with the volume (lots, on the grid), or DENIED and why.
+
+    `exact["volume"]` is the volume's text.
+    """
+
+    status: Status
+    code: str = ReasonCode.NONE
+    by: str = ""
+    limit: str = ""
+    value: str = ""
+    headroom: str = ""
+    nearest: tuple[str, ...] = ()
+    symbol: str = ""
+    type: str = ""
+    volume: float = 0.0
+
+    def __bool__(self) -> NoReturn:
+        """Refuse: look at `status`.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a SizeResult has no truth value: look at result.status")
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        if self.status is Status.OK:
+            return f"OK {self.type} {self.exact['volume']} {self.symbol}"
+        pairs = (("limit", self.limit), ("value", self.value), ("headroom", self.headroom))
+        why = " ".join(f"{name}={text}" for name, text in pairs if text)
+        return f"{self.status} {self.code} by {self.by}" + (f": {why}" if why else "")
 
 
 _ORDER_RENAME: Final[dict[str, str]] = {}

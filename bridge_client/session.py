@@ -130,6 +130,7 @@ class Session:
         self.stale = True
         self.rejected = 0
         self.on_lie: Callable[[str, str], None] = lambda _rid, _why: None
+        self.on_fork: Callable[[str], None] = lambda _why: None
 
     # --- signing ------------------------------------------------------------------------
 
@@ -193,6 +194,12 @@ class Session:
         body = reply_mac_holds(frames, token, keys.keys.get(Purpose.REPLY_SRV))
         return None if body is None else (token, body)
 
+    def see_fork(self, fork: Fork | None) -> None:
+        """Take in what the witness found; the first fork holds, and is told."""
+        if fork is not None and self.fork is None:
+            self.fork = fork
+            self.on_fork(fork.why)
+
     def learn(self, token: ReplyToken, body: VerifiedBody, exchange: Exchange, now: Now) -> Answer:
         """Return the answer behind verified parts, after taking in clock, run and log head."""
         sample = Sample(exchange.signed.mono_ms, token.time, token.time, now.mono_ms)
@@ -201,7 +208,7 @@ class Session:
             self.stale = self.stale or token.inc != self.inc
         head = Head(token.log_size, bytes.fromhex(token.log_head))
         fork = self.witness.observe(head, fresh_hello=exchange.op is Op.HELLO)
-        self.fork = self.fork or fork
+        self.see_fork(fork)
         return Answer(
             op=exchange.op,
             rid=token.rid,

@@ -6,33 +6,34 @@ Paths are relative to the file. Nothing in it is secret; the keys are in the fil
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from bridge_client.risk import SymbolLimits
+from bridge_core.host.alert_settings import AlertSettings
+from bridge_core.host.correlations import load_correlations
 from bridge_core.host.settings import load_toml
 from bridge_core.protocol import limits
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.keys import Mode
+from bridge_core.risk.policy import AccountLimits, Policy, StrategyLimits, SymbolLimits
+from bridge_core.risk.rates import Rates
 
 __all__ = ["ConnectorSettings", "Endpoint", "load_settings", "parse_endpoint"]
 
 DEVIATION_DEFAULT: Final = 20
+HEARTBEAT_S_DEFAULT: Final = 2
 _ENDPOINT: Final = re.compile(r"\Atcp://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})\Z")
 
 
-class LimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """[limits.SYMBOL]: the largest order (lots), and how many positions at once."""
-
-    max_volume: Decimal
-    max_positions: Annotated[int, Meta(ge=0, le=10_000)]
-
-
 class ConnectorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """connector.toml. `deviation` in points, `ttl_ms` 0 means the protocol's default."""
+    """connector.toml. `deviation` in points, `ttl_ms` 0 means the protocol's default.
+
+    `heartbeat` auto: this process lives; loop: the strategy calls `beat()`. Seconds between two.
+    `max_deviation` caps every symbol that has no `max_deviation` of its own.
+    """
 
     account: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,24}\Z")]
     mode: Mode = Mode.PAPER
@@ -43,18 +44,48 @@ class ConnectorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     deviation: Annotated[int, Meta(ge=0, le=limits.DEVIATION_POINTS_MAX)] = DEVIATION_DEFAULT
     max_deviation: Annotated[int, Meta(ge=0, le=limits.DEVIATION_POINTS_MAX)] = 1_000
     ttl_ms: int = 0
-    limits: dict[str, LimitSettings] = {}
+    heartbeat: Literal["off", "auto", "loop"] = "off"
+    heartbeat_s: Annotated[int, Meta(ge=1, le=60)] = HEARTBEAT_S_DEFAULT
+    limits: dict[str, SymbolLimits] = {}
+    risk: AccountLimits = AccountLimits()
+    rates: Rates = Rates()
     symbols: dict[str, str] = {}
     strategies: dict[str, Annotated[int, Meta(ge=0, le=limits.STRATEGY_MAX)]] = {}
+    alerts: AlertSettings | None = None
 
     def broker_limits(self) -> dict[str, SymbolLimits]:
-        """Return the limits by the broker's symbol name."""
-        return {
-            self.symbols.get(name, name): SymbolLimits(
-                max_volume=row.max_volume, max_positions=row.max_positions
-            )
-            for name, row in self.limits.items()
-        }
+        """Return the limits of symbols by the broker's name."""
+        return {self._broker(name): self._capped(row) for name, row in self.limits.items()}
+
+    def policy(self, folder: Path) -> Policy:
+        """Return all limits by the broker's symbol names; relative files are of `folder`.
+
+        Raises:
+            ConfigError: the correlation file is missing or wrong; names its line.
+        """
+        file = self.risk.correlation_file
+        table = load_correlations(folder / file) if file else {}
+        return Policy(
+            allowed_symbols=self.broker_allowed(),
+            symbols=self.broker_limits(),
+            account=replace(
+                self.risk,
+                strategies={n: self._mapped(row) for n, row in self.risk.strategies.items()},
+            ),
+            correlations={(self._broker(a), self._broker(b)): r for (a, b), r in table.items()},
+        )
+
+    def _broker(self, name: str) -> str:
+        return self.symbols.get(name, name)
+
+    def _capped(self, row: SymbolLimits) -> SymbolLimits:
+        cap = self.max_deviation if row.max_deviation is None else row.max_deviation
+        return replace(row, max_deviation=cap)
+
+    def _mapped(self, row: StrategyLimits) -> StrategyLimits:
+        if row.allowed_symbols is None:
+            return row
+        return replace(row, allowed_symbols=tuple(map(self._broker, row.allowed_symbols)))
 
     def broker_allowed(self) -> frozenset[str]:
         """Return the allowed symbols by the broker's name."""
@@ -99,14 +130,23 @@ def load_settings(path: Path) -> ConnectorSettings:
         raise ConfigError(
             "SETTING", f"{path}: deviation is above max_deviation: lower it, or raise the cap"
         )
-    for name, row in settings.limits.items():
-        if not row.max_volume.is_finite() or row.max_volume <= 0:
-            raise ConfigError("SETTING", f"{path}: limits.{name}.max_volume must be above 0 (lots)")
     for name in settings.limits:
         if name not in settings.allowed_symbols:
             raise ConfigError(
                 "SETTING", f"{path}: limits.{name} is not in allowed_symbols: add it there"
             )
+    _check_risk(settings, path)
     if len(set(settings.symbols.values())) != len(settings.symbols):
         raise ConfigError("SETTING", f"{path}: [symbols] maps two names to one broker symbol")
     return settings
+
+
+def _check_risk(settings: ConnectorSettings, path: Path) -> None:
+    for number in settings.risk.strategies:
+        if not number.isdecimal() or int(number) > limits.STRATEGY_MAX:
+            raise ConfigError(
+                "SETTING",
+                f"{path}: risk.strategies.{number}: name a strategy by its number, 0 to "
+                f"{limits.STRATEGY_MAX}",
+            )
+    settings.policy(path.parent)  # the file of correlations is read now, not with the first order

@@ -29,21 +29,25 @@ _ASK_AGAIN_S: Final = 0.2
 class Stops(Questions):
     """The stopping quarter of a Connector."""
 
-    def halt(self, reason: str) -> StateResult:
-        """Stop all new exposure. Goes out at once, whatever else is waiting."""
-        return self._lower(Op.HALT, reason)
+    def halt(self, reason: str, *, wait: float | None = None) -> StateResult:
+        """Stop all new exposure. Goes out at once, whatever else is waiting.
 
-    def reduce_only(self, reason: str) -> StateResult:
-        """Let only orders pass that reduce exposure. Goes out at once."""
-        return self._lower(Op.REDUCE_ONLY, reason)
+        Waits at most `wait` seconds for the answer (None: five).
+        """
+        return self._lower(Op.HALT, reason, wait)
 
-    def _lower(self, op: Op, reason: str) -> StateResult:
+    def reduce_only(self, reason: str, *, wait: float | None = None) -> StateResult:
+        """Let only orders pass that reduce exposure. Goes out at once; `wait` as in halt."""
+        return self._lower(Op.REDUCE_ONLY, reason, wait)
+
+    def _lower(self, op: Op, reason: str, wait: float | None) -> StateResult:
         self._check()
         if not self._link.session.may(op):
             return StateResult(status=Status.DENIED, code=ReasonCode.SCOPE, by="connector")
         body = Stop(reason=reason)
         # No HELLO first: a stop may carry an incarnation of zeros, and only ever lowers.
-        outcome = self._link.exchange(op, lambda: body, time.monotonic() + _STOP_S)
+        until = time.monotonic() + (_STOP_S if wait is None else wait)
+        outcome = self._link.exchange(op, lambda: body, until)
         return self._stated(outcome)
 
     def resume(self, cause: str, reason: str) -> StateResult:

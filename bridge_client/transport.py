@@ -20,13 +20,13 @@ from typing import Final, NamedTuple
 import zmq
 
 from bridge_client.mailbox import Bell, Mailbox
+from bridge_core.host.endpoints import endpoint
 from bridge_core.host.sockets import (
     ClientSocketSpec,
     Context,
     CurveKeys,
     Socket,
     client_socket,
-    endpoint,
     require_libzmq,
 )
 from bridge_core.protocol import limits

@@ -113,17 +113,30 @@ class Quote(Fact, frozen=True):
 
 
 class LimitRow(Fact, frozen=True):
-    """One limit the server enforces, as text; `value` "" means off."""
+    """One limit of one side (`by` connector, server or ea), as text; `value` "" means off.
+
+    `symbol` "" is of the account. `used` and `headroom` "" where the limit is of one order.
+    """
 
     name: str
     symbol: str = ""
     value: str = ""
     used: str = ""
     headroom: str = ""
+    by: str = ""
+
+    @property
+    def off(self) -> bool:
+        """Whether this side does not judge by it."""
+        return not self.value
 
 
 class Symbol(Fact, frozen=True):
-    """A symbol's grids; volumes in lots, levels in points, prices in quote currency."""
+    """A symbol's grids; volumes in lots, levels in points, prices in quote currency.
+
+    Empty words: the broker does not say. `session` is OPEN while ticks come, `filling` what a
+    market order may ask for. A `tick_size` of 0: prices move by `point`.
+    """
 
     symbol: str
     digits: int
@@ -137,11 +150,17 @@ class Symbol(Fact, frozen=True):
     currency_base: str = ""
     currency_profit: str = ""
     allowed: bool = True
+    tick_size: float = 0.0
+    trade_mode: str = ""
+    execution: str = ""
+    filling: str = ""
+    session: str = ""
 
     def price(self, value: Number, rounding: Rounding = "nearest") -> Decimal:
         """Return the price on the symbol's grid, rounded as you say."""
         self._check(rounding)
-        return snap(exact(value, "price"), self.grid("point"), rounding)
+        step = self.grid("tick_size") if self.tick_size else self.grid("point")
+        return snap(exact(value, "price"), step, rounding)
 
     def volume(self, value: Number, rounding: Rounding = "down") -> Decimal:
         """Return the volume on the symbol's grid (lots), by default never more than given.
@@ -160,7 +179,7 @@ class Symbol(Fact, frozen=True):
         return exact(count, "points") * self.grid("point")
 
     def grid(self, name: str) -> Decimal:
-        """Return a grid's exact value: point, volume_min, volume_max or volume_step."""
+        """Return a grid's exact value: point, tick_size, volume_min, volume_max, volume_step."""
         return Decimal(self.exact[name])
 
     @staticmethod
@@ -205,13 +224,50 @@ class Ping(Fact, frozen=True):
     uncertainty_ms: int = 0
 
 
+class DeadMan(Fact, frozen=True):
+    """The server's dead-man's switch: off, waiting (for the first heartbeat), armed or fired.
+
+    `after_ms` is the silence that fires it, `silent_ms` how long it has lasted; `rid` names the
+    FLATTEN that followed and `note` what that waits for; `ea` is the EA's own switch, in words.
+    "": an older server, which does not say.
+    """
+
+    state: str = ""
+    policy: str = ""
+    after_ms: int = 0
+    silent_ms: int = 0
+    fired: datetime | None = None
+    rid: str = ""
+    note: str = ""
+    ea: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self._server()}; the EA by itself: {self.ea}" if self.ea else self._server()
+
+    def _server(self) -> str:
+        bound = f"policy {self.policy} after {self.after_ms / 1000:g} s"
+        note = f" ({self.note})" if self.note else ""
+        silent = f"last beat {self.silent_ms / 1000:.1f} s ago"
+        match self.state:
+            case "armed":
+                return f"armed: {silent}, {bound}"
+            case "waiting":
+                return f"waiting for the first heartbeat, {bound}"
+            case "fired":
+                what = f", FLATTEN {self.rid}" if self.rid else ""
+                return f"fired: {silent}, {bound}{what}{note}"
+        return self.state or "the server does not say"
+
+
 class Health(Fact, frozen=True):
     """Each hop, the trading state with its causes, and what this connector itself holds open.
 
     `state` is ACTIVE, REDUCE_ONLY, HALTED, or OFFLINE when no authenticated answer came.
     `latches` are this connector's own (LOG_FORK), `alarms` what it caught the server lying about
     since it was opened (SERVER_LIED). `settle_clock` says which clock signs settle
-    and reduce operations.
+    and reduce operations. `link` is healthy, degraded or lost. `heartbeat` is what this connector
+    sends: off, auto or loop.
     """
 
     state: str
@@ -224,6 +280,10 @@ class Health(Fact, frozen=True):
     latches: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    link: str = ""
+    link_why: str = ""
+    heartbeat: str = "off"
+    dead_man: DeadMan = DeadMan()
     open_orders: int = 0
     unknown_orders: int = 0
     started: datetime | None = None

@@ -84,8 +84,9 @@ class ServerClock:
 
     def _best(self, now: Now) -> Sample | None:
         since = now.mono_ms - _SAMPLE_LIFE_MS
-        fresh = [pair for pair in self._samples if pair[1].back_mono_ms > since]
-        best = min(fresh or self._samples, key=_UNCERTAINTY, default=None)
+        samples = tuple(self._samples)  # at once: another thread may add one
+        fresh = [pair for pair in samples if pair[1].back_mono_ms > since]
+        best = min(fresh or samples, key=_UNCERTAINTY, default=None)
         return None if best is None else best[1]
 
     def server_ms(self, now: Now) -> int:

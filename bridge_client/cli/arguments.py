@@ -81,8 +81,8 @@ def points(text: str) -> int:
 
 
 def login(text: str) -> int:
-    """Return a broker's account number (MT4's AccountNumber is an int)."""
-    return _whole(text, "an account number", 1, 2_147_483_647)
+    """Return a broker's account number; MetaTrader 5 has some beyond 32 bits."""
+    return _whole(text, "an account number", 1, limits.TICKET_MAX)
 
 
 def broker_server(text: str) -> str:

@@ -112,7 +112,7 @@ def accept(ctx: Context) -> Answer:
     with ExitStack() as stack:
         # Every client's journal first: a strategy that still runs keeps its own and is named.
         clients = [
-            stack.enter_context(Connector.from_config(place.path, client=name))
+            stack.enter_context(Connector.from_config(place.path, client=name, heartbeat=False))
             for name in clients_of(place.state)
         ]
         for client in clients:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bridge_client.cli.asking import server_limits
-from bridge_client.cli.checkup import SAID, Check, Finding, Patient, fail, good, skip, warn
+from bridge_client.cli.checkup import Check, Finding, Patient, fail, good, skip, warn
+from bridge_client.cli.hops import AWAY, Behind
 from bridge_client.cli.layout import EA_PATH, EA_PORT
 from bridge_core.host.bundles import ServerKeys, VerifyKeys, load_server_keys
 from bridge_core.host.ea_keys import EaKeys, ea_set, load_ea_keys
@@ -23,15 +23,10 @@ from bridge_core.protocol.keys import KeyState
 from bridge_core.protocol.limits import CLOCK_SKEW_MS_MAX, LIBZMQ_MIN
 from bridge_core.protocol.replies import dec
 
-if TYPE_CHECKING:
-    from bridge_client.views import Hop
-
 __all__ = ["LOCAL_EA", "REMOTE_EA"]
 
-HOP: Final = "server to EA"
+_BEHIND: Final = Behind("server to EA", "ea_", "the server has not heard the EA")
 _NO_EA: Final = "no EA serves this account"
-_AWAY: Final = "no authenticated server"
-_SILENT: Final = "the server has not heard the EA"
 _ATTACH: Final = "attach BridgeEA to a chart (mql4/README.md, step 6) and read its Experts tab"
 _COPY: Final = "copy ea/bridge.key into MQL4/Files again"
 _CLOCKS: Final = "synchronise the terminal's machine: w32tm /resync"
@@ -159,39 +154,11 @@ def _same_port(ea: EaKeys, own: ServerKeys, toml: Path) -> Finding:
 # --- online --------------------------------------------------------------------------------
 
 
-def _rows(patient: Patient) -> dict[str, str]:
-    """Return what the server passes on of the EA; {} without a server or an EA."""
-    if patient.hello is None or patient.bridge is None:
-        return {}
-    if patient.ea is None:
-        rows = server_limits(patient.bridge)
-        patient.ea = {row.name: row.value for row in rows if row.name.startswith("ea_")}
-    return patient.ea
-
-
-def _nothing(patient: Patient, *names: str) -> Finding | None:
-    """Return why nothing can be said, or None when the server told each of these rows."""
-    if patient.hello is None:
-        return skip(_AWAY)
-    rows = _rows(patient)
-    if not rows and _hop(patient) is None:
-        return skip(SAID)  # by ea.hop
-    untold = [name for name in names if name not in rows]
-    if untold:
-        return skip(f"the server does not say {untold[0]}")
-    return skip(_SILENT) if any(not rows[name] for name in names) else None
-
-
-def _hop(patient: Patient) -> Hop | None:
-    hops = () if patient.health is None else patient.health.hops
-    return next((one for one in hops if one.hop == HOP), None)
-
-
 def ea_hop(patient: Patient) -> Finding:
     """The server hears the EA."""
     if patient.hello is None:
-        return skip(_AWAY)
-    hop = _hop(patient)
+        return skip(AWAY)
+    hop = _BEHIND.health(patient)
     if hop is None:
         return skip(_NO_EA)
     took = "" if hop.ms is None else f", last round trip {hop.ms:.1f} ms"
@@ -203,10 +170,10 @@ def ea_hop(patient: Patient) -> Finding:
 
 def ea_build(patient: Patient) -> Finding:
     """Terminal, EA and libzmq.dll are not older than they may be."""
-    found = _nothing(patient, "ea_build", "ea_version", "ea_dll")
+    found = _BEHIND.nothing(patient, "ea_build", "ea_version", "ea_dll")
     if found is not None:
         return found
-    rows = _rows(patient)
+    rows = _BEHIND.rows(patient)
     shown = f"EA {rows['ea_version']}, terminal build {rows['ea_build']}, libzmq {rows['ea_dll']}"
     build, dll = rows["ea_build"], rows["ea_dll"]
     if not build.isdigit() or int(build) < _BUILD_MIN:
@@ -220,10 +187,10 @@ def ea_build(patient: Patient) -> Finding:
 
 def ea_identity(patient: Patient) -> Finding:
     """The terminal is logged in to the account that the server names."""
-    found = _nothing(patient, "ea_login", "ea_server", "ea_kind")
+    found = _BEHIND.nothing(patient, "ea_login", "ea_server", "ea_kind")
     if found is not None or patient.hello is None:
-        return found or skip(_AWAY)
-    rows, named = _rows(patient), patient.hello.account
+        return found or skip(AWAY)
+    rows, named = _BEHIND.rows(patient), patient.hello.account
     seen = f"{rows['ea_login']}@{rows['ea_server']} ({rows['ea_kind']})"
     if not patient.hello.attests:
         return good(f"a rehearsal on the prices of {seen}")
@@ -238,10 +205,10 @@ def ea_identity(patient: Patient) -> Finding:
 
 def ea_trading(patient: Patient) -> Finding:
     """The terminal is connected and lets the EA trade."""
-    found = _nothing(patient, "ea_connected", "ea_trade_allowed")
+    found = _BEHIND.nothing(patient, "ea_connected", "ea_trade_allowed")
     if found is not None or patient.hello is None:
-        return found or skip(_AWAY)
-    rows = _rows(patient)
+        return found or skip(AWAY)
+    rows = _BEHIND.rows(patient)
     if rows["ea_connected"] != "true":
         return fail(
             "the terminal has no connection to the broker", "look at its lower right corner"
@@ -258,10 +225,10 @@ def ea_trading(patient: Patient) -> Finding:
 
 def ea_caps(patient: Patient) -> Finding:
     """The EA's own caps let pass what this side's limits do."""
-    found = _nothing(patient, "ea_max_lots", "ea_max_positions", "ea_symbols")
+    found = _BEHIND.nothing(patient, "ea_max_lots", "ea_max_positions", "ea_symbols")
     if found is not None or patient.settings is None or patient.hello is None:
         return found or skip("no usable configuration")
-    rows = _rows(patient)
+    rows = _BEHIND.rows(patient)
     held = {word.strip() for word in rows["ea_symbols"].split(",")}
     limits = patient.settings.broker_limits()
     wanted = [name for name in limits if name not in held]
@@ -273,8 +240,8 @@ def ea_caps(patient: Patient) -> Finding:
     shown = f"{rows['ea_max_lots']} lots, {rows['ea_max_positions']} positions"
     if not patient.hello.attests:
         return good(f"serves {' '.join(sorted(held))}; a rehearsal has no use for the others")
-    lots = max((one.max_volume for one in limits.values()), default=Decimal(0))
-    count = sum(one.max_positions for one in limits.values())  # the EA counts the account's
+    lots = max((one.max_volume or Decimal(0) for one in limits.values()), default=Decimal(0))
+    count = sum(one.max_positions or 0 for one in limits.values())  # the EA counts the account's
     if dec(rows["ea_max_lots"]) < lots or int(rows["ea_max_positions"]) < count:
         return warn(
             f"the EA allows {shown}; this side allows {lots} lots, {count} positions",
@@ -286,10 +253,10 @@ def ea_caps(patient: Patient) -> Finding:
 
 def ea_clock(patient: Patient) -> Finding:
     """The terminal's clock agrees with the server's: both are on one machine."""
-    found = _nothing(patient, "ea_clock_ms")
+    found = _BEHIND.nothing(patient, "ea_clock_ms")
     if found is not None:
         return found
-    offset = int(_rows(patient)["ea_clock_ms"])
+    offset = int(_BEHIND.rows(patient)["ea_clock_ms"])
     shown = f"offset {offset:+d} ms, {CLOCK_SKEW_MS_MAX} ms allowed"
     if abs(offset) > CLOCK_SKEW_MS_MAX:
         return fail(shown, _CLOCKS)
@@ -298,10 +265,10 @@ def ea_clock(patient: Patient) -> Finding:
 
 def ea_keys(patient: Patient) -> Finding:
     """The running EA knows this side's key id."""
-    found = _nothing(patient, "ea_kids")
+    found = _BEHIND.nothing(patient, "ea_kids")
     if found is not None or patient.bundle is None:
         return found or skip("no usable key file")
-    kids = _rows(patient)["ea_kids"].replace(",", " ").split()
+    kids = _BEHIND.rows(patient)["ea_kids"].replace(",", " ").split()
     if patient.bundle.kid not in kids:
         return fail(
             f"the running EA knows {' '.join(kids)}, not {patient.bundle.kid}",
@@ -312,10 +279,10 @@ def ea_keys(patient: Patient) -> Finding:
 
 def ea_state(patient: Patient) -> Finding:
     """The EA's own trading state and journal let orders pass."""
-    found = _nothing(patient, "ea_state")
+    found = _BEHIND.nothing(patient, "ea_state")
     if found is not None:
         return found
-    rows = _rows(patient)
+    rows = _BEHIND.rows(patient)
     note = f" ({rows['ea_note']})" if rows.get("ea_note") else ""
     journal = rows.get("ea_journal") or "OK"
     shown = f"{rows['ea_state']}, journal {journal}{note}"

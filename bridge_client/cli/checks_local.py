@@ -11,15 +11,19 @@ from typing import Final
 
 from bridge_client.cli.checkup import Check, Finding, Patient, fail, good, skip, warn
 from bridge_client.settings import load_settings
+from bridge_core.host.alert_settings import load_destination
+from bridge_core.host.alert_trial import look_at
 from bridge_core.host.bundles import load_bundle
 from bridge_core.host.keyfiles import read_secret_file
+from bridge_core.host.permissions import mend_secrets
 from bridge_core.host.sockets import require_libzmq
 from bridge_core.host.sqlite import open_database
 from bridge_core.protocol.errors import BridgeError, ConfigError
 from bridge_core.protocol.limits import LIBZMQ_MIN
 from bridge_core.protocol.operations import Scope
+from bridge_core.risk.checks_basic import missing_limits
 
-__all__ = ["LOCAL"]
+__all__ = ["LOCAL", "keys_mended"]
 
 _PYTHON_MIN: Final = (3, 11)
 _FREE_WARN: Final = 256 * 1024 * 1024
@@ -72,15 +76,21 @@ def config_valid(patient: Patient) -> Finding:
 def limits_set(patient: Patient) -> Finding:
     """Every allowed symbol has its limits; without them its orders are denied NO_LIMIT."""
     held = patient.settings
-    if held is None:
+    if held is None or patient.config is None:
         return skip(_NO_CONFIG)
-    missing = [symbol for symbol in held.allowed_symbols if symbol not in held.limits]
+    policy = held.policy(patient.config.parent)
+    missing = {
+        symbol: lines for symbol in held.allowed_symbols
+        if (lines := missing_limits(policy, held.symbols.get(symbol, symbol)))
+    }  # fmt: skip
     if missing:
+        line = next(iter(missing.values()))[0]
         return warn(
-            f"no limits for {' '.join(missing)}: orders of it are denied NO_LIMIT",
-            f"add [limits.{missing[0]}] with max_volume and max_positions to {patient.config}",
+            f"no {line.rpartition(']')[2].partition('=')[0].strip()} for {' '.join(missing)}: "
+            "orders of it are denied NO_LIMIT",
+            f"add {line} to {patient.config}",
         )
-    return good(f"{len(held.allowed_symbols)} symbol(s), each with max_volume and max_positions")
+    return good(f"{len(held.allowed_symbols)} symbol(s), each with every limit it needs")
 
 
 def _key_file(patient: Patient) -> Path | None:
@@ -109,6 +119,24 @@ def _managed(path: Path) -> bool:
     if os.environ.get("CREDENTIALS_DIRECTORY"):
         places.append(Path(os.environ["CREDENTIALS_DIRECTORY"]))
     return any(path.absolute().is_relative_to(place) for place in places)
+
+
+def keys_mended(patient: Patient) -> Finding:
+    """Asked to: the keys' folder and files are closed to others, before anything is checked."""
+    if patient.config is None:
+        return skip(_NO_CONFIG)
+    settings = load_settings(patient.config)
+    path = patient.folder / settings.keys
+    apart = path.parent.resolve() != patient.folder.resolve()  # else it is everybody's folder
+    try:
+        changed = mend_secrets(path.parent if apart else None, [path])
+        if settings.alerts is not None:
+            changed += mend_secrets(None, [patient.folder / settings.alerts.env])
+    except ConfigError as error:
+        problem, _, fix = error.detail.rpartition(": ")
+        return fail(problem, fix)
+    shown = ", ".join(map(str, changed))
+    return good(f"closed to others: {shown}" if changed else "nothing was open")
 
 
 def keys_sound(patient: Patient) -> Finding:
@@ -249,6 +277,22 @@ def descriptors(_: Patient) -> Finding:
     return good(f"{soft} open files allowed")
 
 
+def alerts(patient: Patient) -> Finding:
+    """The webhook of [alerts] can be reached; nothing is sent."""
+    held = patient.settings
+    if held is None:
+        return skip(_NO_CONFIG)
+    if held.alerts is None:
+        return good("off: only log and events tell; docs/alerts.md says how to be told")
+    try:
+        destination = load_destination(held.alerts, patient.folder)
+    except ConfigError as error:
+        finding, _, fix = error.detail.rpartition("; ")
+        return fail(finding or fix, fix)
+    answers, finding, fix = look_at(destination)
+    return good(finding) if answers else warn(finding, fix)
+
+
 LOCAL: Final[tuple[Check, ...]] = (
     Check("python", python),
     Check("libzmq", libzmq),
@@ -264,4 +308,5 @@ LOCAL: Final[tuple[Check, ...]] = (
     Check("state.durable", state_durable),
     Check("disk.space", disk),
     Check("files.limit", descriptors),
+    Check("alerts", alerts),
 )

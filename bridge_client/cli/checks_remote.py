@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from decimal import Decimal
 from typing import Final
 
 from bridge_client.cli.asking import server_limits
@@ -150,12 +149,9 @@ def limits(patient: Patient) -> Finding:
     theirs = {(row.name, row.symbol): row.value for row in server_limits(patient.bridge)}
     differ = []
     for symbol, ours in patient.settings.broker_limits().items():
-        for name, mine in (
-            ("max_volume", ours.max_volume),
-            ("max_positions", Decimal(ours.max_positions)),
-        ):
+        for name, mine in (("max_volume", ours.max_volume), ("max_positions", ours.max_positions)):
             other = theirs.get((name, symbol), "")
-            if other and dec(other) != mine:
+            if other and mine is not None and dec(other) != mine:
                 differ.append(f"{symbol} {name}: {mine} here, {other} at the server")
     if differ:
         return warn("; ".join(differ), "the stricter holds; write the same in both .toml files")

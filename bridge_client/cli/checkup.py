@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -50,7 +50,10 @@ def skip(finding: str, fix: str = "") -> Finding:
 
 @dataclass
 class Patient:
-    """What the checks learn one after the other; a check skips what an earlier one did not find."""
+    """What the checks learn one after the other; a check skips what an earlier one did not find.
+
+    `told` are the rows of GET_LIMITS about the hop behind the server, by their prefix.
+    """
 
     config: Path | None = None
     wanted: str = ""
@@ -60,7 +63,7 @@ class Patient:
     bridge: Connector | None = None
     hello: HelloReply | None = None
     health: Health | None = None
-    ea: dict[str, str] | None = None
+    told: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

@@ -98,13 +98,19 @@ COMMANDS: Final[tuple[Command, ...]] = (
             help="a symbol that may be traded; may be given up to 4 times"),
         arg("--max-volume", type=decimal_text, required=True, metavar="LOTS",
             help="most lots in one order, e.g. 0.01"),
-        arg("--backend", default="paper", metavar="KIND", help="who executes: paper, ea"),
+        arg("--backend", default="paper", metavar="KIND", help="who executes: paper, ea, mt5"),
         arg("--mode", default="paper", choices=("paper", "live"),
-            help="paper; with --backend ea: the rehearsal on the terminal's prices"),
+            help="paper; with --backend ea or mt5: the rehearsal on the terminal's prices"),
         arg("--login", type=login, metavar="N", help="live: the broker's account number"),
         arg("--broker-server", type=broker_server, metavar="S",
             help="live: the broker's server as the terminal's login window shows it"),
         arg("--kind", choices=("demo", "real"), help="live: what the broker calls the account"),
+        arg("--margin-mode", choices=("hedging", "netting"),
+            help="live, mt5: how the account keeps positions (the terminal's title bar)"),
+        arg("--mt5-path", metavar="FILE",
+            help=r"mt5: terminal64.exe on the server's machine (C:\MT5\NAME\terminal64.exe)"),
+        arg("--portable", action="store_true",
+            help="mt5: the terminal of --mt5-path is started with /portable"),
         arg("--prices", metavar="FILE", help="a CSV file of prices (synthetic prices without)"),
         arg("--out", default=".", metavar="DIR", help="where to make the folder (here)"),
         arg("--port", type=port, metavar="P",
@@ -121,7 +127,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
         arg("--keep", action="store_true", help="keep the account's folder afterwards"),
     ), "ztb demo --prices EURUSD_H1.csv"),
     Command("doctor", _START, "check everything between here and the broker; one fix each",
-            "doctor:run"),
+            "doctor:run", (
+        arg("--fix-permissions", action="store_true", help="close key files to others first"),
+    )),
     Command("ping", _START, "measure each hop and the clock offset", "ping:run", (
         arg("--count", type=count, default=5, metavar="N", help="how many pings (5)"),
         arg("--timeout", type=seconds, default=2.0, metavar="S", help="seconds to wait each (2)"),
@@ -150,6 +158,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("keys list", _START, "list the key sets of an account's folder", "keys:show", (
         arg("--account", default=".", metavar="FOLDER", help="the account's folder (here)"),
     )),
+    Command("alerts test", _START, "send a test alert to connector.toml's webhook",
+            "alerts:test", (), "ztb alerts test --config demo/connector/connector.toml"),
     Command("explain", _START, "say what a code means, who sends it and what to do",
             "explain:run", (
         arg("code", nargs="?", metavar="CODE", help="e.g. MAX_VOLUME; all of them without"),
@@ -165,6 +175,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
         *_RANGE,
         arg("--symbol", metavar="SYMBOL", help="only this symbol"),
     )),
+    Command("risk", _KNOW, "the limits of connector, server and EA, their use, the tightest",
+            "risk:run", (
+        arg("symbol", metavar="SYMBOL", nargs="?", help="only this symbol and the account"),
+    ), "ztb risk EURUSD"),
     Command("status", _KNOW, "what is known of one order now", "knowing:status", (_ORDER,)),
     Command("wait", _KNOW, "wait until an order is final", "knowing:wait", (
         arg("order", type=order_id, metavar="ORDER", nargs="?",
@@ -197,7 +211,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("halt", _STOP, "kill switch: no new exposure; never asks", "stopping:halt", (
         arg("reason", nargs="?", type=reason_text, default="ztb halt", metavar="REASON",
             help="goes into the record"),
-    )),
+        arg("--flatten", action="store_true",
+            help="then cancel every pending order and close every position; asks first"),
+        arg("--all", action="store_true", help="every account of --accounts, at the same time"),
+        arg("--accounts", metavar="FILE", help="lines of name = PATH (accounts.toml)"),
+        _YES,
+    ), "ztb halt --all --accounts accounts.toml --flatten --yes"),
     Command("reduce-only", _STOP, "only closing and reducing; never asks",
             "stopping:reduce_only", (
         arg("reason", nargs="?", type=reason_text, default="ztb reduce-only", metavar="REASON",

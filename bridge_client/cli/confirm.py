@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bridge_client.cli.main import Context
     from bridge_client.cli.places import Place
 
-__all__ = ["announce", "confirm"]
+__all__ = ["agree", "announce", "confirm"]
 
 
 def announce(ctx: Context, place: Place, what: str) -> None:
@@ -30,15 +30,25 @@ def confirm(ctx: Context, place: Place, what: str, *, alias: bool = False) -> No
         UsageError: NEEDS_YES without a terminal, NOT_CONFIRMED when the person declined.
     """
     announce(ctx, place, what)
+    if alias:
+        agree(ctx, place.settings.account, "Type the account name to go on: ")
+    else:
+        agree(ctx, "y", "Go on? [y/N] ")
+
+
+def agree(ctx: Context, word: str, question: str) -> None:
+    """Return only if a person types the word, or `--yes` was given; for "y" also yes.
+
+    Raises:
+        UsageError: NEEDS_YES without a terminal, NOT_CONFIRMED when the person declined.
+    """
     if ctx.args.yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(
             "nothing was sent: there is no terminal to ask on, so add --yes", "NEEDS_YES"
         )
-    wanted = place.settings.account if alias else "y"
-    question = "Type the account name to go on: " if alias else "Go on? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     given = sys.stdin.readline().strip()
-    if (given if alias else given.lower().removesuffix("es")) != wanted:
+    if (given.lower().removesuffix("es") if word == "y" else given) != word:
         raise UsageError("nothing was sent: you did not agree", "NOT_CONFIRMED")

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from bridge_client.cli.checks_ea import LOCAL_EA, REMOTE_EA
-from bridge_client.cli.checks_local import LOCAL
+from bridge_client.cli.checks_local import LOCAL, keys_mended
+from bridge_client.cli.checks_mt5 import REMOTE_MT5
 from bridge_client.cli.checks_remote import REMOTE
 from bridge_client.cli.checkup import SAID, Check, Finding, Patient, fail
 from bridge_client.cli.exits import DEGRADED, DOWN, HALTED, NOT_CHECKED, Exit, UsageError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "exit_of", "run"]
 
-CHECKS: Final[tuple[Check, ...]] = (*LOCAL, *LOCAL_EA, *REMOTE, *REMOTE_EA)
+CHECKS: Final[tuple[Check, ...]] = (*LOCAL, *LOCAL_EA, *REMOTE, *REMOTE_EA, *REMOTE_MT5)
 # Without these nothing further can be said.
 _GROUND: Final = ("python", "libzmq", "config.", "keys.")
 
@@ -56,6 +57,8 @@ def run(ctx: Context) -> Answer:
     except UsageError as error:
         patient.wanted = error.detail
     findings: list[tuple[str, Finding]] = []
+    if ctx.args.fix_permissions:
+        findings.append(("keys.mended", _look(Check("keys.mended", keys_mended), patient)))
     with ExitStack() as stack:
         for check in CHECKS:
             if check is REMOTE[0]:

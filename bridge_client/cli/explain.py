@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from bridge_client.cli.arguments import nearest
 from bridge_client.cli.exits import UsageError
 from bridge_client.cli.output import Answer
-from bridge_core.protocol.codes import CODES, CodeInfo, ReasonCode, Status
+from bridge_core.protocol.alerts import ALERTS, AlertCode, severity_of
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import CodeInfo, ReasonCode, Status
 
 if TYPE_CHECKING:
     from bridge_client.cli.main import Context
@@ -49,11 +51,14 @@ assert set(STATUSES) == set(Status)
 
 
 def _table() -> dict[str, tuple[str, CodeInfo]]:
-    """Return every word by name; where a status and a code share a name the code wins."""
+    """Return every word by name; where several share a name the code wins, then the status."""
     rows = {str(status): ("status", info) for status, info in STATUSES.items()}
     rows |= {
         str(code): ("code", info) for code, info in CODES.items() if code is not ReasonCode.NONE
     }
+    for alert, row in ALERTS.items():
+        told = CodeInfo(row.meaning, row.by, "-", row.fix)
+        rows.setdefault(str(alert), ("alert", told))
     return rows
 
 
@@ -65,6 +70,7 @@ def _row(word: str, kind: str, info: CodeInfo) -> dict[str, str]:
         "by": info.by,
         "retry": info.retry,
         "fix": info.fix,
+        "alert": severity_of(word) if word in list(AlertCode) else "",
     }
 
 
@@ -89,6 +95,7 @@ def run(ctx: Context) -> Answer:
             ("sent by", row["by"]),
             ("retry", row["retry"]),
             ("fix", row["fix"]),
+            ("as an alert", row["alert"]),
         ]
     )
     return Answer(0, row)

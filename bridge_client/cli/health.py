@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bridge_client.cli.exits import DEGRADED, DOWN, HALTED, Exit
+from bridge_client.cli.journals import risk_latches
 from bridge_client.cli.output import Answer, age
-from bridge_client.cli.places import querying
+from bridge_client.cli.places import place_of, querying
 
 if TYPE_CHECKING:
     from bridge_client.cli.main import Context
@@ -32,9 +33,10 @@ def exit_of(found: Health) -> int:
 
 def run(ctx: Context) -> Answer:
     """Show it."""
-    with querying(ctx) as bridge:
+    place = place_of(ctx.args)
+    with querying(ctx, place) as bridge:
         found = bridge.health()
-    out = ctx.out
+    out, latched = ctx.out, risk_latches(place.state) if place.state.is_dir() else {}
     offset = "" if found.why else f"{found.offset_ms:+d} ms +/- {found.uncertainty_ms} ms"
     out.fields(
         [
@@ -43,6 +45,9 @@ def run(ctx: Context) -> Answer:
             ("server", found.server),
             ("backend", found.backend),
             ("running since", found.started),
+            ("link", f"{found.link} {found.link_why}".strip() if found.link != "healthy" else ""),
+            ("dead-man's switch", str(found.dead_man) if not found.why else ""),
+            ("heartbeat here", place_of(ctx.args).settings.heartbeat),
             ("open orders", found.open_orders or ""),
             ("unknown orders", found.unknown_orders or ""),
             ("unfinished here", " ".join(found.unfinished)),
@@ -52,7 +57,12 @@ def run(ctx: Context) -> Answer:
     )
     out.table(("HOP", "STATE", "TIME", "SINCE", "24 H", "ALL", "WHY"), _hops(found))
     _causes(ctx, found)
-    return Answer(exit_of(found), {"health": found})
+    for client, held in latched.items():
+        for cause, latch in held.items():
+            out.line(f"{cause} blocks the entries of client {client}: `ztb explain {latch.code}`")
+    code = exit_of(found)
+    worse = DEGRADED if code == Exit.OK and latched else code
+    return Answer(worse, {"health": found, "latched_here": latched})
 
 
 def _since(at: datetime | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+import sys
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge_client.cli.arguments import nearest
 from bridge_client.cli.exits import UsageError
+from bridge_client.cli.init_mt5 import checked_mt5, tell_mt5
 from bridge_client.cli.layout import (
     EA_PATH,
     Plan,
@@ -44,6 +46,11 @@ _SYMBOLS_MAX: Final = 4
 _PRICE_ROWS_LOOKED_AT: Final = 1_000
 _PRICES_BYTES_MAX: Final = 512 * 1024 * 1024
 _BACKENDS: Final = ("paper", "ea", "mt5")
+_LOGIN_MT4_MAX: Final = 2_147_483_647  # AccountNumber() is an int
+_AND_MARGIN: Final = {
+    "ea": "",
+    "mt5": "; hedging or netting, as the terminal's title bar ends (Hedge or Netting)",
+}
 
 
 def checked_name(name: str) -> str:
@@ -80,20 +87,17 @@ def _checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
 def _checked_backend(backend: str, mode: str, prices: str | None) -> None:
     if backend not in _BACKENDS:
         hint = nearest(backend, _BACKENDS)
-        raise UsageError(
-            f"there is no backend {backend!r}{hint}; use --backend paper or --backend ea"
-        )
-    if backend == "mt5":
-        raise UsageError("--backend mt5 comes with a later version; use --backend paper or ea")
+        raise UsageError(f"there is no backend {backend!r}{hint}; use --backend paper, ea or mt5")
     if mode == "live" and backend == "paper":
         raise UsageError(
-            "the paper broker is never live: use --backend ea with --mode live, or leave "
-            "--mode out",
+            "the paper broker is never live: use --backend ea or --backend mt5 with --mode live, "
+            "or leave --mode out",
             "MODE",
         )
-    if backend == "ea" and prices is not None:
+    if backend != "paper" and prices is not None:
         raise UsageError(
-            "with --backend ea the prices come from the terminal: leave --prices out", "PRICES"
+            f"with --backend {backend} the prices come from the terminal: leave --prices out",
+            "PRICES",
         )
 
 
@@ -102,6 +106,8 @@ def _checked_terminal(args: Parsed) -> Terminal | None:
     given = {
         "--login": args.login, "--broker-server": args.broker_server, "--kind": args.kind,
     }  # fmt: skip
+    if args.backend == "mt5":
+        given["--margin-mode"] = args.margin_mode
     if args.mode != "live":
         named = [flag for flag, value in given.items() if value is not None]
         if named:
@@ -113,8 +119,12 @@ def _checked_terminal(args: Parsed) -> Terminal | None:
     if missing:
         raise UsageError(
             f"--mode live needs {' '.join(missing)} too: the account number, the broker's server "
-            "as the terminal's login window shows it, and demo or real",
+            f"as the terminal's login window shows it, and demo or real{_AND_MARGIN[args.backend]}",
             "TERMINAL",
+        )
+    if args.backend == "ea" and args.login > _LOGIN_MT4_MAX:
+        raise UsageError(
+            f"{args.login} is no MetaTrader 4 account number: at most {_LOGIN_MT4_MAX}", "TERMINAL"
         )
     return Terminal(args.login, args.broker_server, args.kind)
 
@@ -155,6 +165,7 @@ def run(ctx: Context) -> Answer:
     _checked_backend(args.backend, args.mode, args.prices)
     terminal = _checked_terminal(args)
     symbols = _checked_symbols(args.symbol)
+    mt5 = checked_mt5(args, symbols)
     if not Decimal(args.max_volume):
         raise UsageError("--max-volume 0 lets nothing pass: use the smallest lot, e.g. 0.01")
     prices = _checked_prices(args.prices)
@@ -168,6 +179,7 @@ def run(ctx: Context) -> Answer:
         mode=args.mode,
         backend=args.backend,
         terminal=terminal,
+        mt5=mt5,
     )
     kids = _make(out, plan, prices)
     return _tell(ctx, out / name, plan, kids)
@@ -216,7 +228,7 @@ def _tell(ctx: Context, folder: Path, plan: Plan, kids: dict[str, str]) -> Answe
     volume = min(plan.max_volume, _SMALLEST_LOT, key=Decimal)
     connector = folder / "connector" / "connector.toml"
     commands = [
-        f"ztb-server run --config {folder / 'server' / 'server.toml'}",
+        f"ztb-server run --config {_server_file(folder, plan)}",
         f"ztb order buy {_quoted(plan.symbols[0])} {volume} --config {connector}",
     ]
     out.say(f"made {folder}: {plan.mode} account {plan.name}, {' '.join(plan.symbols)}, "
@@ -227,7 +239,8 @@ def _tell(ctx: Context, folder: Path, plan: Plan, kids: dict[str, str]) -> Answe
     if plan.ea_endpoint:
         out.say("  ea/         goes into the terminal's MQL4/Files")
         _tell_terminal(ctx, folder, plan)
-    out.say("next, in two terminals:")
+    tell_mt5(ctx, plan)
+    out.say("next, in two terminals:" if plan.mt5 is None else "next, there and here:")
     for command in commands:
         out.line(f"  {command}")
     return Answer(
@@ -244,6 +257,13 @@ def _tell(ctx: Context, folder: Path, plan: Plan, kids: dict[str, str]) -> Answe
             "next": commands,
         },
     )
+
+
+def _server_file(folder: Path, plan: Plan) -> str:
+    """Return the server's configuration as that machine will name it."""
+    if plan.mt5 is not None and sys.platform != "win32":  # it is copied to a Windows machine
+        return "server.toml"
+    return str(folder / "server" / "server.toml")
 
 
 def _ea_inputs(plan: Plan) -> dict[str, str]:

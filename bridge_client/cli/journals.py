@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bridge_client.journal import Said
+from bridge_client.risk_keeper import LocalLatch, latches_in
 from bridge_core.host.sqlite import Connection, journal_errors, open_database
 from bridge_core.protocol.chain import Head
 from bridge_core.protocol.replies import OrderView, decode_reply
@@ -18,7 +19,8 @@ from bridge_core.protocol.signing import Frames
 
 __all__ = [
     "DayRow", "LocalEvidence", "LocalOrder", "Remembered", "clients_of", "counted_refusals",
-    "day_rows", "kept_evidence", "local_orders", "remembered", "unfinished",
+    "day_rows", "kept_evidence", "local_orders", "remembered", "risk_latches",
+    "unfinished",
 ]  # fmt: skip
 
 
@@ -208,6 +210,21 @@ def counted_refusals(state: Path, day: int) -> dict[tuple[str, str, str], int]:
                 code, symbol, bound = key
                 counts[code, symbol, bound] = counts.get((code, symbol, bound), 0) + count
     return counts
+
+
+def risk_latches(state: Path) -> dict[str, dict[str, LocalLatch]]:
+    """Return the limits that block entries on this machine: by client, then by cause.
+
+    Raises:
+        ConfigError: a journal is damaged.
+    """
+    found = {}
+    for client, connection in _journals(state):
+        row = connection.execute("SELECT value FROM meta WHERE key = 'risk'").fetchone()
+        latches = latches_in(row[0]) if row is not None else {}
+        if latches:
+            found[client] = latches
+    return found
 
 
 def clients_of(state: Path) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from bridge_client.cli.exits import UsageError
 
 __all__ = [
-    "EA_PATH", "EA_PORT", "PORT_FIRST", "PORT_STEP", "Plan", "Terminal", "choose_port",
+    "EA_PATH", "EA_PORT", "PORT_FIRST", "PORT_STEP", "Mt5", "Plan", "Terminal", "choose_port",
     "connector_toml", "server_toml", "taken_ports",
 ]  # fmt: skip
 
@@ -27,6 +27,15 @@ EA_PORT: Final = 2
 EA_PATH: Final = "ea/bridge.key"
 _PORT_LAST: Final = 65_533
 _COMMENT_COLUMN: Final = 34
+_LINES_MAX: Final = 12
+# What an account needs on both sides before it takes an entry.
+_RISK: Final = (
+    'risk = { max_daily_loss = "2%", max_risk_per_trade = "1%", require_sl = false }',
+    "docs/risk.md",
+)
+_LOOPBACK: Final = (
+    'host = "127.0.0.1"', "this machine only; a LAN address opens it to the LAN",
+)  # fmt: skip
 _BARE: Final = re.compile(r"\A[A-Za-z0-9_-]+\Z")
 
 
@@ -36,6 +45,14 @@ class Terminal(NamedTuple):
     login: int
     server: str
     kind: str
+
+
+class Mt5(NamedTuple):
+    """The MetaTrader 5 terminal of the server's machine; `margin_mode` is "" in a rehearsal."""
+
+    path: str
+    portable: bool
+    margin_mode: str
 
 
 class Plan(NamedTuple):
@@ -53,6 +70,7 @@ class Plan(NamedTuple):
     mode: str = "paper"
     backend: str = "paper"
     terminal: Terminal | None = None
+    mt5: Mt5 | None = None
 
     @property
     def ea_endpoint(self) -> str:
@@ -81,32 +99,50 @@ def _limits(plan: Plan) -> list[tuple[str, str]]:
             ("max_positions = 1", "open at the same time; more is denied"),
         ]
     table = f"{{ max_volume = {volume}, max_positions = 1 }}"
-    return [
-        ("[limits]", "lots in one order, positions at the same time"),
-        *((f"{_key(symbol)} = {table}", "more is denied") for symbol in plan.symbols),
-    ]
+    return [(f"limits.{_key(symbol)} = {table}", "more is denied") for symbol in plan.symbols]
 
 
 def _executor(plan: Plan) -> tuple[str, str]:
     if plan.backend == "paper":
         why = "the built-in paper broker executes"
     elif plan.mode == "paper":
-        why = "rehearsal: the EA's prices, the paper broker executes"
+        whose = "the EA's" if plan.backend == "ea" else "MetaTrader 5's"
+        why = f"rehearsal: {whose} prices, the paper broker executes"
     else:
-        why = "the EA in MetaTrader 4 executes"
+        why = "the EA in MetaTrader 4 executes" if plan.backend == "ea" else "MetaTrader 5 executes"
     return f'backend = "{plan.backend}"', why
 
 
 def _world(plan: Plan) -> list[tuple[str, str]]:
-    """Return where prices come from, or which broker account is served."""
+    """Return where prices come from, or which broker account and terminal are served."""
+    rows = []
     if plan.terminal is not None:
         login, server, kind = plan.terminal
         pins = f'login = {login}, server = "{server}", kind = "{kind}"'
-        return [(f"terminal = {{ {pins} }}", "no other is served")]
+        rows.append((f"terminal = {{ {pins} }}", "no other is served"))
+    if plan.mt5 is not None:
+        why = "whose prices" if plan.terminal is None else "pinned"
+        rows.append((f"mt5 = {{ {_mt5(plan.mt5)} }}", why))
     if plan.backend != "paper":
-        return []
+        return rows
     shown = "invented prices; or a CSV file's name" if plan.prices == "synthetic" else "a CSV file"
     return [(f'paper.prices = "{plan.prices}"', shown)]
+
+
+def _mt5(mt5: Mt5) -> str:
+    parts = [f"path = {_quoted(mt5.path)}"]
+    if mt5.portable:
+        parts.append("portable = true")
+    if mt5.margin_mode:
+        parts.append(f'margin_mode = "{mt5.margin_mode}"')
+    return ", ".join(parts)
+
+
+def _quoted(path: str) -> str:
+    """Return a path as TOML text: in single quotes, where a backslash is one, if that can be."""
+    if "'" not in path:
+        return f"'{path}'"
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def server_toml(plan: Plan) -> str:
@@ -114,18 +150,20 @@ def server_toml(plan: Plan) -> str:
     ports = f"requests; events on {plan.port + 1}"
     if plan.ea_endpoint:
         ports += f", the EA on {plan.port + EA_PORT}"
-    return _lines(
-        [
-            (f'account = "{plan.name}"', "the alias both sides sign"),
-            (f'mode = "{plan.mode}"', "these keys cannot sign for any other mode"),
-            _executor(plan),
-            ('host = "127.0.0.1"', "this machine only; a LAN address opens it to the LAN"),
-            (f"port = {plan.port}", ports),
-            (f"allowed_symbols = {_symbols(plan)}", "no other is traded"),
-            *_world(plan),
-            *_limits(plan),
-        ]
-    )
+    rows = [
+        (f'account = "{plan.name}"', "the alias both sides sign"),
+        (f'mode = "{plan.mode}"', "these keys cannot sign for any other mode"),
+        _executor(plan),
+        _LOOPBACK,
+        (f"port = {plan.port}", ports),
+        (f"allowed_symbols = {_symbols(plan)}", "no other is traded"),
+        *_world(plan),
+        _RISK,
+        *_limits(plan),
+    ]
+    if len(rows) > _LINES_MAX:
+        rows.remove(_LOOPBACK)  # the default says the same
+    return _lines(rows)
 
 
 def connector_toml(plan: Plan) -> str:
@@ -138,6 +176,7 @@ def connector_toml(plan: Plan) -> str:
             ('keys = "keys/connector.key"', "this bundle signs; keep it to this side"),
             (f"allowed_symbols = {_symbols(plan)}", "no other is signed"),
             ("deviation = 20", "points of slippage taken when an order names none"),
+            _RISK,
             *_limits(plan),
         ]
     )

@@ -112,7 +112,7 @@ def _failed(command: Command | None, error: BridgeError, out: Console) -> int:
 
 
 def _sentence(error: BridgeError) -> str:
-    from bridge_core.protocol.codes import CODES  # noqa: PLC0415  (only a failure needs it)
+    from bridge_core.protocol.code_table import CODES  # noqa: PLC0415  (only a failure needs it)
 
     detail = error.detail or error.code
     if isinstance(error, TransportError):

@@ -13,7 +13,8 @@ from bridge_client.cli.confirm import confirm
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import place_of, querying, trading
-from bridge_core.protocol.codes import CODES, ReasonCode
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import ReasonCode, Status
 from bridge_core.protocol.limits import STRATEGY_MAX
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def show_result(out: Console, result: OrderResult) -> Answer:
 def show_sweep(out: Console, result: OrderResult) -> Answer:
     """Print what one order with many effects did to each ticket."""
     answer = show_result(out, result)
+    if result.status is Status.PARTIAL:  # something is still open
+        answer = Answer(Exit.REJECTED, answer.data)
     if result.children:
         out.table(
             ("TICKET", "OP", "STATUS", "CODE"),

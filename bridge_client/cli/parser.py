@@ -24,9 +24,11 @@ _EXITS: Final = {
     "ping": "0 answered, 1 answered but refused, 2 no answer, 3 usage",
     "health": "0 all ok, 1 degraded, 2 a hop is down, 3 could not check, 5 halted",
     "doctor": "0 all ok, 1 warning, 2 a hop is down or a check fails, 3 could not check, 5 halted",
+    "risk": "0 shown, 1 a limit here is latched, 2 no answer: the connector's own only, 3 usage",
     "report": "0 shown, 1 the record does not hold, 2 a hop is down: what is known, 3 usage",
     "audit show": "0 shown, 2 the server did not answer: what this machine knows, 3 usage",
     "audit verify": "0 it holds, 1 it does not, 2 no answer, 3 usage or not readable",
+    "alerts test": "0 taken, 1 refused by the receiver, 2 nobody answered, 3 usage or not set up",
     "fence": "0 dead for ever, 1 it ran, 2 no answer, 3 usage, 4 not known yet",
     "trade": "0 done, 1 rejected by the broker, 2 nothing left this machine, 3 usage,\n"
     "           4 not known yet: `ztb wait` before anything else, 5 denied",

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from bridge_client.cli.main import Context
     from bridge_client.cli.parser import Parsed
 
-__all__ = ["Place", "client_names", "config_path", "place_of", "querying", "trading"]
+__all__ = [
+    "Place", "client_names", "config_path", "open_first_free", "place_of", "querying", "trading",
+]  # fmt: skip
 
 _FILE: Final = "connector.toml"
 _CLIENTS_MAX: Final = 9
@@ -105,15 +107,20 @@ def trading(place: Place) -> Iterator[Connector]:
     Raises:
         ConfigError: all nine names are in use.
     """
-    with _first_free(place) as bridge:
+    with open_first_free(place) as bridge:
         yield bridge
 
 
-def _first_free(place: Place) -> Connector:
+def open_first_free(place: Place) -> Connector:
+    """Return a connector for orders, under the first free client name.
+
+    Raises:
+        ConfigError: CLIENT_IN_USE, all nine names are; or the files are wrong.
+    """
     busy: ConfigError | None = None
     for name in client_names():
         try:
-            return Connector.from_config(place.path, client=name)
+            return Connector.from_config(place.path, client=name, heartbeat=False)
         except ConfigError as error:
             if error.code != "CLIENT_IN_USE":
                 raise

@@ -75,9 +75,16 @@ class ServerDay(NamedTuple):
 
     def nearest(self) -> list[LimitView]:
         """Return the limits that have the least left of them, in proportion."""
-        near = [row for row in self.limits if row.headroom and dec(row.value)]
-        near.sort(key=lambda row: dec(row.headroom) / dec(row.value))
-        return near[:_NEAREST]
+        near = [(_left(row), row) for row in self.limits if row.headroom and row.used]
+        near.sort(key=lambda pair: pair[0])
+        return [row for _, row in near[:_NEAREST]]
+
+
+def _left(row: LimitView) -> Decimal:
+    """Return what is left of a limit in proportion; its value may be a percentage of a base."""
+    used, left = dec(row.used), dec(row.headroom)
+    whole = used if row.name.startswith("min_") else used + left
+    return left / whole if whole else Decimal(0)
 
 
 # --- the server -------------------------------------------------------------------------------

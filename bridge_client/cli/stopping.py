@@ -14,14 +14,16 @@ from msgspec import structs
 
 from bridge_client.cli.arguments import nearest
 from bridge_client.cli.confirm import confirm
+from bridge_client.cli.emergency import stop_accounts
 from bridge_client.cli.exits import Exit, UsageError, exit_of_outcome
-from bridge_client.cli.journals import local_orders
+from bridge_client.cli.journals import local_orders, risk_latches
 from bridge_client.cli.orders import say_code, show_sweep
 from bridge_client.cli.output import Answer
 from bridge_client.cli.places import Place, place_of, querying, trading
 from bridge_client.connector import Connector
+from bridge_client.risk_keeper import LOCAL_CAUSES
 from bridge_client.settings import load_settings
-from bridge_core.protocol.codes import Status
+from bridge_core.protocol.codes import ReasonCode, Status
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.messages import Settle
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["flatten", "halt", "operator_place", "reduce_only", "resume", "settle", "show_state"]
 
+_OPEN: Final = "the order is open in its journal: stop it, then settle"
+_HOLDS: Final = "holds its own latch of this cause: stop it, then resume"
 _RID: Final = re.compile(r"\A[0-9a-f]{32}\Z")
 _CAUSE: Final = re.compile(r"\A[A-Z][A-Z0-9_]{0,31}\Z")
 
@@ -57,6 +61,8 @@ def show_state(ctx: Context, result: StateResult) -> Answer:
 
 def halt(ctx: Context) -> Answer:
     """Pull the kill switch. It never asks: stopping must be easy."""
+    if ctx.args.all or ctx.args.accounts or ctx.args.flatten:
+        return stop_accounts(ctx)
     with querying(ctx) as bridge:
         result = bridge.halt(ctx.args.reason)
     return show_state(ctx, result)
@@ -107,13 +113,33 @@ def resume(ctx: Context) -> Answer:
     if _CAUSE.match(cause) is None:
         raise UsageError(f"{args.cause!r} is no cause: use the word that `ztb health` shows")
     place = operator_place(args.operator)
+    holders = _clients_latched(ctx, cause)
     confirm(ctx, place, f"end {cause}, so that orders may pass again", alias=True)
-    with querying(ctx, place) as bridge:
+    with ExitStack() as stack:
+        bridge = stack.enter_context(querying(ctx, place))
+        owners = _take_names(ctx, stack, holders, must=_HOLDS) if holders else []
         result = bridge.resume(cause, args.reason)
         if result.status == Status.DONE and not result.state:
             now = bridge.health()
             result = structs.replace(result, state=now.state, causes=now.causes)
-    return show_state(ctx, result)
+        # The server's signed word: it is ended there, or was never set there.
+        said = result.status == Status.DONE or result.code == ReasonCode.NOT_LATCHED
+        ended = [owner.client for owner in owners if said and owner.end_latch(cause)]
+    if not ended:
+        return show_state(ctx, result)
+    for name in ended:
+        ctx.out.line(f"{cause} ended in the journal of client {name}")
+    if result.status == Status.DONE:
+        return show_state(ctx, result)
+    return Answer(Exit.OK, {"result": result, "ended": ended})
+
+
+def _clients_latched(ctx: Context, cause: str) -> list[tuple[Place, str]]:
+    """Return the clients of this machine whose own limit has latched a cause."""
+    place = _place_here(ctx) if cause in LOCAL_CAUSES else None
+    if place is None or not place.state.is_dir():
+        return []
+    return [(place, name) for name, held in risk_latches(place.state).items() if cause in held]
 
 
 def settle(ctx: Context) -> Answer:
@@ -135,7 +161,8 @@ def settle(ctx: Context) -> Answer:
     with ExitStack() as stack:
         bridge = stack.enter_context(querying(ctx, place))
         # Before the word is given: on accounts with an EA it ends nothing until written here too.
-        owners = _take_names(ctx, stack, clients, must=bridge.attests)
+        must = _OPEN if bridge.attests else ""
+        owners = _take_names(ctx, stack, clients, must=must)
         result = bridge.settle(args.rid, status, args.ticket, args.reason)
         if result.status == Status.DONE:
             for owner in owners:
@@ -146,31 +173,35 @@ def settle(ctx: Context) -> Answer:
 
 def _clients_with(ctx: Context, rid: str) -> list[tuple[Place, str]]:
     """Return the clients of this machine in whose journal the order is open."""
+    place = _place_here(ctx)
+    rows = local_orders(place.state, rid) if place is not None and place.state.is_dir() else []
+    return [(place, row.client) for row in rows if place is not None and not row.over]
+
+
+def _place_here(ctx: Context) -> Place | None:
     try:
-        place = place_of(ctx.args)
+        return place_of(ctx.args)
     except UsageError as error:
         if error.code != "NO_CONFIG" or getattr(ctx.args, "config", None):
             raise
         ctx.out.say("no connector.toml here: name it with --config if its strategy runs here")
-        return []
-    rows = local_orders(place.state, rid) if place.state.is_dir() else []
-    return [(place, row.client) for row in rows if not row.over]
+        return None
 
 
 def _take_names(
-    ctx: Context, stack: ExitStack, clients: list[tuple[Place, str]], *, must: bool
+    ctx: Context, stack: ExitStack, clients: list[tuple[Place, str]], *, must: str
 ) -> list[Connector]:
     owners = []
     for place, name in clients:
         try:
-            owners.append(stack.enter_context(Connector.from_config(place.path, client=name)))
+            owner = Connector.from_config(place.path, client=name, heartbeat=False)
+            owners.append(stack.enter_context(owner))
         except ConfigError as error:
             if error.code != "CLIENT_IN_USE":
                 raise
             if must:
                 raise UsageError(
-                    f"client {name} is running and the order is open in its journal: stop it, "
-                    "then settle",
+                    f"client {name} is running and {must}",
                     "CLIENT_IN_USE",
                 ) from error
             ctx.out.say(f"client {name} is running: it learns the outcome from the server")

@@ -79,6 +79,8 @@ def _record_step(found: NumberedRecord) -> Step:
         told = " ".join(("the EA's word arrived:", *map(str, record.data.values())))
         return _step(record.ts, "server", told, f"record {found.n}")
     hop, what = _STATES.get(record.state, ("server", f"{record.kind} {record.state}".strip()))
+    if record.data.get("by") == "server" and "children" in record.data:
+        hop, what = "server", "its own act, nobody signed it: intents durable"
     data = " ".join(f"{k}={v}" for k, v in record.data.items() if k != "req_hash")
     told = " ".join(part for part in (what, record.code, data) if part)
     return _step(record.ts, hop, told, f"record {found.n}")

@@ -143,9 +143,8 @@ class PaperBridge(Commanded):
         return Link(identity, dial, self.client, clocks, lossy)
 
     def _open_desk(self, journal: ConnectorJournal) -> Desk:
-        return _HastyDesk(self._link, journal, self._book, self._facts, self._monitor).within(
-            self._patience
-        )
+        desk = _HastyDesk(self._link, journal, self._book, self._judge, self._settings.rates)
+        return desk.within(self._patience)
 
     def _feed(self, sub: Subscriber, sources: Sources, timeout: float | None) -> EventFeed:
         paced = self._pace == "events" and sources.wanted

@@ -20,7 +20,8 @@ from bridge_client.testing.script import Script
 from bridge_client.testing.wire import LossyTransport
 from bridge_client.views import Quote
 from bridge_core.host.settings import nearest
-from bridge_core.protocol.codes import CODES, ReasonCode
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.errors import BridgeError, ConfigError, TransportError
 
 __all__ = ["Commanded"]
@@ -29,7 +30,7 @@ _ARRIVE_S: Final = 10.0
 _NAP_S: Final = 0.002
 _BREATH_S: Final = 0.05
 _COUNT_MAX: Final = 1_000
-_BROKER_SAYS: Final = tuple(code.value for code in ReasonCode if CODES[code].by == "broker")
+_BROKER_SAYS: Final = tuple(code.value for code in ReasonCode if "broker" in CODES[code].by)
 
 
 class Commanded(Connector):

@@ -21,6 +21,8 @@ from bridge_client.numbers import Number
 from bridge_core.host.settings import nearest
 from bridge_core.host.sqlite import Reserve
 from bridge_core.protocol.errors import ConfigError
+from bridge_core.risk.policy import AccountLimits, SymbolLimits
+from bridge_core.risk.rates import Rates
 
 __all__ = [
     "ACCOUNT",
@@ -41,21 +43,29 @@ _PER_S_MAX: Final = 1_000
 
 Pace = Literal["events", "step"] | float | int
 
-# What server.toml and connector.toml know of a symbol. Generous: a test says what it is about.
+# Both sides get the same limits. Generous where one is required: a test says what it is about.
 _LIMITS: Final[Mapping[str, object]] = {
+    **dict.fromkeys(SymbolLimits.__struct_fields__),
     "max_volume": Decimal(100),
     "max_positions": 100,
-    "max_orders": None,
-    "max_deviation": None,
 }
-_CONNECTOR_KNOWS: Final = ("max_volume", "max_positions")
+_RISK: Final[Mapping[str, object]] = {
+    **dict.fromkeys(AccountLimits.__struct_fields__),
+    "max_daily_loss": "100%",
+    "require_sl": False,
+}
+# A backtest's strategy is as quick as its loop; a test about rates says so itself.
+_PER_S: Final = 10_000
+_RATES: Final[Mapping[str, object]] = dict.fromkeys(Rates.__struct_fields__, _PER_S)
 
 
 class Conditions(TypedDict, total=False):
     """The keywords of `paper_bridge`.
 
     symbol: what `prices` are of, unless they are a mapping (EURUSD)
-    limits: max_volume (lots), max_positions, max_orders, max_deviation (points), of each symbol
+    limits: of each symbol, on both sides: max_volume (lots), max_positions and all of docs/risk.md
+    risk: of the account, on both sides: max_daily_loss, max_risk_per_trade and all of docs/risk.md
+    rates: messages a second on both sides: entry_per_s and its like (10 000)
     balance: account currency (10 000)
     spread: points between bid and ask of a price without an ask (10)
     pace: "events" (a price when events() is asked for more, the default), "step" (only by
@@ -69,6 +79,8 @@ class Conditions(TypedDict, total=False):
 
     symbol: str
     limits: Mapping[str, object]
+    risk: Mapping[str, object]
+    rates: Mapping[str, object]
     balance: Number
     spread: int
     pace: Pace
@@ -84,6 +96,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     symbol: str = "EURUSD"
     limits: Mapping[str, object] = {}
+    risk: Mapping[str, object] = {}
+    rates: Mapping[str, object] = {}
     balance: Number = 10_000
     spread: int = 10
     pace: Pace = "events"
@@ -134,8 +148,13 @@ def wanted(given: Mapping[str, object]) -> Wanted:
     for name in given:
         _known(name, Wanted.__struct_fields__, "paper_bridge")
     found = Wanted(**given)  # type: ignore[arg-type]  # names are checked, values below and by the server
-    for name in found.limits:
-        _known(name, dict(_LIMITS), "limits")
+    for what, given_of, known in (
+        ("limits", found.limits, _LIMITS),
+        ("risk", found.risk, _RISK),
+        ("rates", found.rates, _RATES),
+    ):
+        for name in given_of:
+            _known(name, known, what)
     pace = found.pace
     if pace not in ("events", "step") and not _is_rate(pace):
         raise ConfigError("CONFIG", f'pace={pace!r}: "events", "step", or prices a second')
@@ -171,9 +190,7 @@ def make_house(folder: Path, symbols: tuple[str, ...], asked: Wanted) -> PaperHo
 
 
 def _configure(house: PaperHouse, symbols: tuple[str, ...], asked: Wanted) -> None:
-    limits = {name: asked.limits.get(name, usual) for name, usual in _LIMITS.items()}
-    limits = {name: value for name, value in limits.items() if value is not None}
-    ours = {name: value for name, value in limits.items() if name in _CONNECTOR_KNOWS}
+    limits = _set(asked.limits, _LIMITS)
     files = {symbol: file_of(number) for number, symbol in enumerate(symbols)}
     paper = {
         "prices": files,
@@ -187,12 +204,14 @@ def _configure(house: PaperHouse, symbols: tuple[str, ...], asked: Wanted) -> No
         "account": ACCOUNT,
         "mode": "paper",
         "allowed_symbols": list(symbols),
+        "limits": dict.fromkeys(symbols, limits),
+        "risk": _set(asked.risk, _RISK),
+        "rates": {**_RATES, **asked.rates},
     }
     server = {
         **common,
         "backend": "paper",
         "port": house.port,
-        "limits": dict.fromkeys(symbols, limits),
         "paper": paper,
     }
     connector = {
@@ -200,7 +219,6 @@ def _configure(house: PaperHouse, symbols: tuple[str, ...], asked: Wanted) -> No
         "server": f"tcp://127.0.0.1:{house.port}",
         "keys": "keys/connector.key",
         "ttl_ms": asked.ttl_ms,
-        "limits": dict.fromkeys(symbols, ours),
     }
     for file in files.values():
         (house.server_folder / file).touch()
@@ -208,6 +226,11 @@ def _configure(house: PaperHouse, symbols: tuple[str, ...], asked: Wanted) -> No
     operator = house.folder / "operator" / "connector.toml"
     for config in (house.connector_toml, operator):
         _write(config, connector)
+
+
+def _set(given: Mapping[str, object], usual: Mapping[str, object]) -> dict[str, object]:
+    """Return the limits that are on: as given, else as usual; None is off."""
+    return {name: value for name, value in {**usual, **given}.items() if value is not None}
 
 
 def _write(file: Path, settings: Mapping[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from bridge_client.cli.checks_ea import REMOTE_EA
+from bridge_client.cli.checks_mt5 import REMOTE_MT5
 from bridge_client.cli.checks_remote import REMOTE
 from bridge_client.cli.checkup import Patient, fail, good, skip, warn
 from bridge_client.cli.doctor import CHECKS, exit_of
@@ -56,13 +58,13 @@ def _edit(path: Path, old: str, new: str) -> None:
 def test_every_id_is_unique_and_there_are_enough_of_them() -> None:
     ids = [check.id for check in CHECKS]
     assert len(set(ids)) == len(ids) >= 14
-    assert all(re.fullmatch(r"[a-z]+(\.[a-z]+)?", name) for name in ids)
+    assert all(re.fullmatch(r"[a-z]+[0-9]?(\.[a-z]+)?", name) for name in ids)
 
 
 def test_offline_the_local_checks_are_all_ok_and_the_server_is_down(ztb: Ztb, config: Path) -> None:
     code, rows = _look(ztb, "--config", config)
     assert code == 2
-    remote = {check.id for check in (*REMOTE, *REMOTE_EA)}
+    remote = {check.id for check in (*REMOTE, *REMOTE_EA, *REMOTE_MT5)}
     assert {row["state"] for name, row in rows.items() if name not in remote} == {"ok"}
     assert rows["server.port"]["state"] == "fail"
     assert "ztb-server run" in rows["server.port"]["fix"]
@@ -286,3 +288,30 @@ def test_the_terminals_hop_is_judged(config: Path, hop: str, state: str) -> None
 )
 def test_the_exit_code_is_the_worst_of_the_column(rows: Any, state: str, wanted: int) -> None:
     assert exit_of(rows, state) == wanted
+
+
+@pytest.mark.skipif(os.name != "posix", reason="platform: POSIX modes")
+def test_open_keys_are_closed_when_asked_to_and_the_configuration_s_own_folder_is_not(
+    ztb: Ztb, config: Path
+) -> None:
+    folder = config.parent
+    key = folder / "keys/connector.key"
+    for path, mode in ((key, 0o644), (key.parent, 0o755), (folder, 0o755)):
+        path.chmod(mode)
+    before = _look(ztb, "--config", config)[1]
+    assert before["keys.private"]["state"] == "fail"
+    assert "keys.mended" not in before
+    rows = _look(ztb, "--fix-permissions", "--config", config)[1]
+    assert str(key) in rows["keys.mended"]["finding"]
+    assert (rows["keys.mended"]["state"], rows["keys.private"]["state"]) == ("ok", "ok")
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (key, key.parent, folder)]
+    assert modes == [0o600, 0o700, 0o755]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="platform: POSIX modes")
+def test_keys_that_cannot_be_mended_are_told_with_what_can(ztb: Ztb, config: Path) -> None:
+    key = config.parent / "keys/connector.key"
+    key.rename(key.with_name("real.key"))
+    key.symlink_to(key.with_name("real.key"))
+    row = _look(ztb, "--fix-permissions", "--config", config)[1]["keys.mended"]
+    assert (row["state"], row["fix"]) == ("fail", "put the file itself there")

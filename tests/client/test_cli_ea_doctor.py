@@ -66,7 +66,7 @@ def _patient(account: Path, **more: Any) -> Patient:
     patient.hello = HelloReply(**{**fields, **more})
     patient.bridge = Bridge()  # type: ignore[assignment]
     patient.health = Health(state="ACTIVE", hops=(Hop(hop="server to EA", state="up", ms=0.8),))
-    patient.ea = {**ROWS, "ea_kids": f"o1-0000,{patient.bundle.kid}"}
+    patient.told["ea_"] = {**ROWS, "ea_kids": f"o1-0000,{patient.bundle.kid}"}
     return patient
 
 
@@ -197,8 +197,7 @@ def test_each_fault_that_the_ea_tells_of_is_found_with_its_fix(
     live: Path, name: str, rows: dict[str, str], state: str, says: str
 ) -> None:
     patient = _patient(live)
-    assert patient.ea is not None
-    patient.ea |= rows
+    patient.told["ea_"] |= rows
     found = _look(name, patient)
     assert found.state == state, found
     assert says in found.fix
@@ -208,9 +207,9 @@ def test_each_fault_that_the_ea_tells_of_is_found_with_its_fix(
 @pytest.mark.parametrize("name", [check.id for check in REMOTE_EA if check.id != "ea.hop"])
 def test_what_the_server_does_not_tell_is_skipped_and_never_guessed(live: Path, name: str) -> None:
     patient = _patient(live)
-    patient.ea = {"ea_other": "1"}
+    patient.told["ea_"] = {"ea_other": "1"}
     assert _look(name, patient).state == "skip"
-    patient.ea = dict.fromkeys((*ROWS, "ea_kids"), "")
+    patient.told["ea_"] = dict.fromkeys((*ROWS, "ea_kids"), "")
     silent = _look(name, patient)
     assert (silent.state, silent.finding) == ("skip", "the server has not heard the EA")
 
@@ -227,8 +226,7 @@ def test_the_hop_is_judged_with_its_reason_and_its_time(live: Path, hop: str, st
 
 def test_a_rehearsal_needs_neither_caps_nor_permission_nor_the_pinned_account(live: Path) -> None:
     patient = _patient(live, attests=False, mode="paper")
-    assert patient.ea is not None
-    patient.ea |= {"ea_trade_allowed": "false", "ea_max_lots": "0.01", "ea_login": "777",
+    patient.told["ea_"] |= {"ea_trade_allowed": "false", "ea_max_lots": "0.01", "ea_login": "777",
                    "ea_note": "ExpectedAccount is 0"}  # fmt: skip
     for name in ("ea.trading", "ea.caps", "ea.identity", "ea.state"):
         assert _look(name, patient).state == "ok", name

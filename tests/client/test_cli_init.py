@@ -220,13 +220,6 @@ def test_out_names_the_place(ztb: Ztb, tmp_path: Path) -> None:
     assert (tmp_path / "accounts/demo/server/server.toml").is_file()
 
 
-def test_a_backend_of_a_later_version_is_refused_in_one_sentence(ztb: Ztb, tmp_path: Path) -> None:
-    ended = ztb("init", "demo", *ACCOUNT, "--backend", "mt5")
-    assert ended.code == 3
-    assert "comes with a later version; use --backend paper" in ended.err
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_accounts_beside_each_other_get_their_own_ports(ztb: Ztb) -> None:
     ports = [ztb("init", f"a{n}", *ACCOUNT, "--json").json["port"] for n in range(3)]
     assert len(set(ports)) == 3

@@ -238,7 +238,7 @@ def test_an_order_that_the_server_never_saw_is_fenced_by_what_was_signed_here(
 ) -> None:
     with Connector.from_config(ztb.folder / "connector", client="doomed") as bridge:
         bridge.connect()
-        bridge.get_positions()
+        bridge.check_order("EURUSD", "BUY", 0.01)  # the picture that the order is judged by
         with monkeypatch.context() as patch:
             # Taken by the socket, lost by the network.
             patch.setattr(Transport, "send", lambda *_: True)

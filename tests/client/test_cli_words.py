@@ -10,7 +10,9 @@ import pytest
 
 from bridge_client.cli.commands import COMMANDS, Command
 from bridge_client.cli.explain import STATUSES
-from bridge_core.protocol.codes import CODES, ReasonCode, Status
+from bridge_core.protocol.alerts import AlertCode
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import ReasonCode, Status
 from tests.support.command_line import ROOT, Ztb, run_process
 
 NAMES = [command.name for command in COMMANDS]
@@ -46,10 +48,6 @@ def test_the_front_page_lists_every_command(ztb: Ztb) -> None:
 def test_names_are_unique_and_in_a_known_group() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert {command.group for command in COMMANDS} == {"start", "know", "trade", "stop", "record"}
-
-
-def test_commands_of_later_versions_are_not_registered() -> None:
-    assert not {"risk", "alerts"} & set(NAMES)
 
 
 def test_no_flag_takes_a_secret_and_none_switches_a_check_off() -> None:
@@ -179,7 +177,8 @@ def test_explain_knows_every_status(ztb: Ztb, status: Status) -> None:
 
 def test_explain_without_a_code_lists_all_of_them(ztb: Ztb) -> None:
     listed = {row["code"] for row in ztb("explain", "--json").json["codes"]}
-    assert listed == {str(s) for s in Status} | {str(c) for c in ReasonCode if c != "-"}
+    codes = {str(c) for c in ReasonCode if c != "-"}
+    assert listed == {str(s) for s in Status} | codes | {str(a) for a in AlertCode}
 
 
 def test_the_module_runs_as_a_program_and_passes_its_exit_code_on() -> None:

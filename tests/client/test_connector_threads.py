@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from bridge_client import Connector, OrderResult, Status, TransportError
 from bridge_client.book import Book
 from bridge_client.mailbox import Mailbox
 from bridge_core.protocol.operations import Op
-from bridge_core.protocol.replies import OrderView
+from bridge_core.protocol.replies import OrderView, SyncReply
+from bridge_core.protocol.views import PositionView
+from bridge_core.risk.order import Flying
 from tests.support.fake_server import Delay, FakeServer, Kit, make_kit
 
 
@@ -92,10 +95,10 @@ def test_a_fill_counts_against_max_positions_until_the_book_has_it(
     known, go_on = threading.Event(), threading.Event()
     taken = bridge._book.outcome
 
-    def slowly(view: OrderView) -> None:
+    def slowly(view: OrderView, flying: Flying | None) -> None:
         known.set()
         go_on.wait(5)
-        taken(view)
+        taken(view, flying)
 
     monkeypatch.setattr(bridge._book, "outcome", slowly)
     first = threading.Thread(target=lambda: bridge.buy("GBPUSD", 0.01))
@@ -109,14 +112,35 @@ def test_a_fill_counts_against_max_positions_until_the_book_has_it(
 
 
 def test_a_list_of_positions_from_before_a_fill_does_not_hide_the_fill() -> None:
+    book, entry = Book(), Flying(symbol="EURUSD", type="BUY", volume=Decimal("0.01"))
+    book.saw_all(SyncReply(), book.asking(0), 0)
+    asked = book.asking(1)
+    view = OrderView(rid="a" * 32, op="OPEN", status="FILLED", symbol="EURUSD", ticket=1)
+    book.outcome(view, entry)
+    book.saw_all(SyncReply(), asked, 1)  # the server answered before the fill, we heard it after
+    assert book.ended() == (entry,)
+    book.saw_all(SyncReply(), book.asking(2), 2)  # asked after it: closed since
+    assert book.ended() == ()
+
+
+def test_a_fill_that_the_picture_shows_already_is_counted_once() -> None:
+    book, entry = Book(), Flying(symbol="EURUSD", type="BUY", volume=Decimal("0.01"))
+    asked = book.asking(0)
+    view = OrderView(rid="a" * 32, op="OPEN", status="FILLED", symbol="EURUSD", ticket=1)
+    book.outcome(view, entry)
+    shown = PositionView(
+        ticket=1, symbol="EURUSD", type="BUY", volume="0.01", open_price="1", current_price="1"
+    )
+    book.saw_all(SyncReply(positions=[shown]), asked, 0)
+    assert book.ended() == ()
+
+
+def test_an_answer_that_was_overtaken_does_not_replace_a_newer_picture() -> None:
     book = Book()
-    book.saw_positions([], book.asking())
-    asked = book.asking()
-    book.outcome(OrderView(rid="a" * 32, op="OPEN", status="FILLED", symbol="EURUSD", ticket=1))
-    book.saw_positions([], asked)  # the server answered before the fill, we heard it after
-    assert book.positions("EURUSD") == 1
-    book.saw_positions([], book.asking())  # asked after it: closed since
-    assert book.positions("EURUSD") == 0
+    first, second = book.asking(0), book.asking(1)
+    newer = book.saw_all(SyncReply(time=20), second, 20)
+    assert book.saw_all(SyncReply(time=10), first, 10) is newer
+    assert book.seen is newer
 
 
 def test_max_positions_holds_between_threads(server: FakeServer, bridge: Connector) -> None:

@@ -236,8 +236,10 @@ def test_a_record_of_a_kid_that_nobody_here_knows_is_unverified_and_no_lie(
         return replace(view, ea=view.ea.replace(":c1:", ":c9:"))
 
     ea.change = borrowed
-    result = bridge.buy("EURUSD", 0.01, wait=0.3)
-    assert (result.status, result.evidence, result.attested) == ("UNKNOWN", "UNVERIFIED", False)
+    placed = bridge.buy("EURUSD", 0.01, wait=0.3)
+    wait_until(lambda: bridge.wait(placed, timeout=0.1).evidence == "UNVERIFIED")
+    result = bridge.wait(placed, timeout=0.1)
+    assert (result.status, result.attested) == ("UNKNOWN", False)
     assert bridge.health().alarms == ()
 
 

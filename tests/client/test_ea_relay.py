@@ -164,7 +164,7 @@ def found_out(stage: Stage) -> None:
     """Assert that a claimed fill is never told, alarms, and ends with the EA's own word."""
     result = stage.bridge.buy("EURUSD", 0.01, wait=0.2)
     assert result.status != "FILLED"
-    done = stage.bridge.wait(result, timeout=10)
+    done = stage.bridge.wait(result, timeout=30)  # at once, but on a loaded machine
     assert (done.status, done.attested) == ("DENIED", True)
     assert any(done.rid in alarm for alarm in stage.bridge.health().alarms)
     assert stage.broker.begun() == 0

@@ -88,7 +88,8 @@ class Storm:
             ea.restart()
         wait_until(self._well, 30)
         if self.random.random() < 0.5:  # else the next order meets one that is still open
-            wait_until(lambda: not self.bridge.unfinished(), 60)
+            # One whose answer was dropped is asked about after a minute.
+            wait_until(lambda: not self.bridge.unfinished(), 90)
 
     def _well(self) -> bool:
         status = self.server.ea.link.status

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bridge_client import (
     Alert,
@@ -37,6 +38,8 @@ def kit(tmp_path: Path) -> Kit:
 @pytest.fixture
 def server(kit: Kit) -> Iterator[FakeServer]:
     with FakeServer(kit) as running:
+        running.symbols = [replace(one, symbol=f"{one.symbol}.m") for one in running.symbols]
+        running.quotes = {f"{name}.m": pair for name, pair in running.quotes.items()}
         yield running
 
 

@@ -31,6 +31,14 @@ def _file(tmp_path: Path, text: str) -> Path:
         (BASE + "[limits.EURUSD]\nmax_volume = 0\nmax_positions = 1", "max_volume"),
         (BASE + "[limits.EURUSD]\nmax_volume = 1\nmax_position = 1", "max_positions"),
         (BASE + '[symbols]\nA = "X"\nB = "X"', "symbols"),
+        (BASE + "[risk]\nmax_daily_los = 5", "did you mean `max_daily_loss`"),
+        (BASE + '[risk]\nmax_daily_loss = "0%"', "max_daily_loss"),
+        (BASE + '[risk]\nmax_daily_loss = "2 %"', "max_daily_loss"),
+        (BASE + '[risk]\ntrading_hours = "Mon 9-17"', "Mon 9-17"),
+        (BASE + '[limits.EURUSD]\ntrading_hours = "Mon-Fri 22:00-06:00"', "over midnight"),
+        (BASE + '[risk]\ncorrelation_file = "none.csv"', "none.csv"),
+        (BASE + '[risk.strategies.atlas]\nallowed_ops = ["OPEN"]', "by its number"),
+        (BASE + "[rates]\nentries = 5", "entry_per_s"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_and_is_named(
@@ -46,6 +54,28 @@ def test_limits_and_symbols_are_kept_by_the_brokers_name(tmp_path: Path) -> None
     found = load_settings(_file(tmp_path, text))
     assert found.broker_allowed() == {"EURUSD.m"}
     assert str(found.broker_limits()["EURUSD.m"].max_volume) == "0.1"
+
+
+def test_the_whole_policy_is_by_the_brokers_name(tmp_path: Path) -> None:
+    (tmp_path / "rho.csv").write_text("EURUSD,GBPUSD,0.8\n", "utf-8")
+    text = BASE.replace('["EURUSD"]', '["EURUSD", "GBPUSD"]')
+    text += '[symbols]\nEURUSD = "EURUSD.m"\n[risk]\ncorrelation_file = "rho.csv"\n'
+    text += '[risk.strategies.7]\nallowed_symbols = ["EURUSD"]\n'
+    policy = load_settings(_file(tmp_path, text)).policy(tmp_path)
+    assert policy.allowed_symbols == {"EURUSD.m", "GBPUSD"}
+    assert policy.correlations["EURUSD.m", "GBPUSD"] == policy.correlations["GBPUSD", "EURUSD.m"]
+    assert policy.account.strategies["7"].allowed_symbols == ("EURUSD.m",)
+
+
+def test_a_wrong_line_of_the_correlations_stops_the_start_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rho.csv").write_text("EURUSD,GBPUSD,0.8\nEURUSD,XAUUSD,2\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"rho\.csv.*2"):
+        load_settings(_file(tmp_path, BASE + '[risk]\ncorrelation_file = "rho.csv"'))
+
+
+def test_a_file_without_the_limits_that_money_needs_starts(tmp_path: Path) -> None:
+    settings = load_settings(_file(tmp_path, BASE))
+    assert settings.policy(tmp_path).account.max_daily_loss is None
 
 
 def test_a_bundle_of_another_account_is_refused(tmp_path: Path) -> None:

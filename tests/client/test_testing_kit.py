@@ -30,7 +30,7 @@ from bridge_client.testing import (
 from bridge_client.testing.conditions import ACCOUNT, wanted
 from bridge_client.testing.judgement import check_promises, signed_in
 from bridge_core.host.ledger import encode_line, read_ledger
-from bridge_server.core.risk import SymbolLimits
+from bridge_core.risk.policy import SymbolLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE_MS = 60_000
@@ -168,6 +168,8 @@ def test_ports_that_were_taken_meanwhile_are_let_be(monkeypatch: pytest.MonkeyPa
         ({"limit": {}}, "did you mean limits"),
         ({"limits": {"max_volum": 1}}, "did you mean max_volume"),
         ({"limits": {"size": 1}}, "known: max_volume, max_positions"),
+        ({"risk": {"max_daily_los": 1}}, "did you mean max_daily_loss"),
+        ({"rates": {"entry_per_": 1}}, "did you mean entry_per_s"),
         ({"pace": "tick"}, "prices a second"),
         ({"pace": 0}, "prices a second"),
         ({"pace": True}, "prices a second"),

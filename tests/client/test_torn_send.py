@@ -56,8 +56,10 @@ def test_a_message_that_is_cut_between_its_parts_has_not_left_and_the_next_one_g
     with FakeServer(kit) as server, Connector.from_config(kit.config, client="atlas") as bridge:
         bridge.connect()
         bridge.get_positions()
-        # The background's own questions are over: the next message is the order.
+        # The background's own questions are over, and the picture is new: the next message is the
+        # order.
         wait_until(lambda: bridge._link.session.proven_inc == bridge._link.session.inc)
+        assert bridge.check_order("EURUSD", "BUY", 0.01).status == "OK"
         severed = Severed(bridge, server, part)
         result = bridge.buy("EURUSD", 0.01, client_order_id="only", wait=0.2)
         severed.mend()
@@ -74,3 +76,22 @@ def test_a_message_that_is_cut_between_its_parts_has_not_left_and_the_next_one_g
             assert server.count(Op.OPEN) == 1
             again = bridge.buy("EURUSD", 0.01, client_order_id="only")
             assert again.code == "NO_CONNECTION"
+
+
+@pytest.mark.parametrize("part", [1, 2, 3, 4])
+def test_an_order_whose_picture_is_cut_off_is_not_signed_and_its_id_stays_free(
+    tmp_path: Path, part: int
+) -> None:
+    kit = make_kit(tmp_path / "connector")
+    with FakeServer(kit) as server, Connector.from_config(kit.config, client="atlas") as bridge:
+        bridge.connect()
+        wait_until(lambda: bridge._link.session.proven_inc == bridge._link.session.inc)
+        severed = Severed(bridge, server, part)  # no picture yet: what is cut asks for one
+        result = bridge.buy("EURUSD", 0.01, client_order_id="only", wait=0.2)
+        severed.mend()
+        assert (result.status, result.code) == ("DENIED", "NO_CONNECTION")
+        assert result.by == "connector"
+        server.start()
+        assert bridge.ping(5).ms > 0
+        assert bridge.buy("EURUSD", 0.01, client_order_id="only").status == "FILLED"
+        assert server.count(Op.OPEN) == 1

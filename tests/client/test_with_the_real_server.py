@@ -68,7 +68,7 @@ def test_the_whole_public_life_of_a_position(bridge: Connector) -> None:
 
 def test_an_order_off_the_grid_is_told_the_two_nearest_values(bridge: Connector) -> None:
     checked = bridge.check_order("EURUSD", "BUY", 0.013)
-    assert (checked.status, checked.code, checked.by) == ("DENIED", "VOLUME_GRID", "server")
+    assert (checked.status, checked.code, checked.by) == ("DENIED", "VOLUME_GRID", "connector")
     assert [float(one) for one in checked.nearest] == [0.01, 0.02]
     assert "nearest=0.01,0.02" in str(checked)
     sent = bridge.buy("EURUSD", 0.013)

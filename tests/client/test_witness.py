@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,6 +96,30 @@ def test_a_step_of_our_wall_clock_moves_the_offset_and_not_the_servers_time() ->
     stepped = clock.offset(Now(4_999_000, 200))
     assert stepped is not None
     assert stepped.offset_ms > 1_000
+
+
+def test_one_thread_may_read_the_time_while_another_takes_a_sample_in() -> None:
+    clock, over, wrong = ServerClock(), threading.Event(), list[BaseException]()
+
+    def read() -> None:
+        try:
+            while not over.is_set():
+                clock.server_ms(Now(1, 200))
+        except RuntimeError as error:
+            wrong.append(error)
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        reader = threading.Thread(target=read)
+        reader.start()
+        for n in range(20_000):
+            clock.add(Sample(100, n, n, 102))
+        over.set()
+        reader.join()
+    finally:
+        sys.setswitchinterval(usual)
+    assert wrong == []
 
 
 def test_the_most_certain_sample_counts() -> None:
