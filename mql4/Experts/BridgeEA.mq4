@@ -19,6 +19,7 @@ input string ExpectedServer = "";       // the broker's server, as the terminal 
 input bool AllowReal = false;           // true: also on a real account
 input bool MarketExecution = false;     // true: the broker takes stops only after the entry
 input int DeadManSeconds = 0;           // entries stop after so long without a heartbeat; 0: off
+input int DeadManPolicy = 0;            // and then, once armed: 0 only that, 1 cancel, 2 flatten
 input int SettleSeconds = 60;           // how long an order may stay hidden at the broker
 
 CBridge g_bridge;
@@ -33,6 +34,7 @@ int OnInit() {
    g_bridge.inputs.allow_real = AllowReal;
    g_bridge.inputs.market_execution = MarketExecution;
    g_bridge.inputs.dead_man_seconds = DeadManSeconds;
+   g_bridge.inputs.dead_man_policy = DeadManPolicy;
    g_bridge.inputs.settle_seconds = SettleSeconds;
    if(!g_bridge.Start()) return(INIT_FAILED);
    if(EventSetMillisecondTimer(BRIDGE_TIMER_MS)) return(INIT_SUCCEEDED);

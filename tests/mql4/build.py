@@ -101,7 +101,10 @@ def build(source: Path | str, *, sanitize: bool = True, include: Sequence[Path] 
         raise BuildError("\n".join(show(each) for each in found))
     if found := import_findings(made.unit()):
         raise BuildError("\n".join(show(each) for each in found))
-    program = _program(made.unit(), _SANITIZED if sanitize else _PLAIN)
+    # What a copy did not change is the same text, and is built already: of the lines' places only
+    # the folder differs.
+    unit = made.unit().replace(f'"{_mql4()}/', f'"{ROOT / "mql4"}/')
+    program = _program(unit, _SANITIZED if sanitize else _PLAIN)
     _built[known] = _Built(tuple(made.files), _contents(made.files), program)
     return program
 
@@ -110,9 +113,10 @@ def _program(unit: str, options: Sequence[str]) -> Path:
     with _only_one("parts"):
         parts = _fixed_parts(options)
     name = f"program-{_digest(unit, *options, *(part.name for part in parts))}"
+    program = CACHE / name / "terminal"
     # What is built of a changed copy goes away with it.
-    home = _mql4().parent / "built" if os.environ.get(COPY) else CACHE
-    program = home / name / "terminal"
+    if os.environ.get(COPY) and not program.exists():
+        program = _mql4().parent / "built" / name / "terminal"
     with _only_one(name):
         if not program.exists():
             program.parent.mkdir(parents=True, exist_ok=True)

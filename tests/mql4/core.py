@@ -18,14 +18,11 @@ from typing import Any, Final, Self
 import pytest
 
 from tests.mql4.build import build
-from tests.mql4.toolchain import MISSING, compiler, zmq_header
 
-__all__ = ["PROGRAM", "Core", "Session", "hexed", "needs_compiler"]
+__all__ = ["PROGRAM", "Core", "Session", "hexed"]
 
 PROGRAM: Final = Path(__file__).resolve().parent / "programs" / "core_main.mq4"
 RUN_S: Final = 120
-
-needs_compiler = pytest.mark.skipif(compiler() is None or not zmq_header(), reason=MISSING)
 
 
 def hexed(data: bytes) -> str:

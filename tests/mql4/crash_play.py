@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, NamedTuple
+from typing import Final
 
 from bridge_client import Connector, OrderResult
 from bridge_core.protocol.codes import Status
@@ -21,16 +19,14 @@ from bridge_core.protocol.tag import make_tag
 from tests.mql4.crash_house import CrashHouse, CrashStage
 from tests.mql4.crash_table import IN_CALL_MS, End, Row
 from tests.mql4.house import ACCT
+from tests.support.crash_matrix import LOOK_S, PATIENCE_S, Played, live, outcome, resume
 from tests.support.doom import SUBJECT
-from tests.support.oracles import broken_promises
 from tests.support.running import wait_until
 
-__all__ = ["SCENARIOS", "Matrix", "Played", "summary"]
+__all__ = ["SCENARIOS", "play"]
 
-_PATIENCE_S: Final = 40.0
-_HOUSE_TURNS: Final = 7
 _TRUE_CALL_MS: Final = 60_000
-_GRACE_MS: Final = 3_000
+_GRACE_MS: Final = 8_000  # the call hangs still after all that is asked meanwhile
 
 
 class Act:
@@ -48,7 +44,7 @@ class Act:
     def prepare(self) -> None:
         """Open what the order is to close."""
         if self.row.call == "OrderClose":
-            opened = self.bridge.buy("EURUSD", "0.01", wait=_PATIENCE_S)
+            opened = self.bridge.buy("EURUSD", "0.01", wait=PATIENCE_S)
             assert opened.status is Status.FILLED, opened
             self.opened = opened
 
@@ -91,24 +87,34 @@ class Act:
         self.terminal.command("slow", self.row.call, ms)
         before = len(self.terminal.submissions())
         self.send()
-        wait_until(lambda: len(self.terminal.submissions()) > before, _PATIENCE_S)
+        wait_until(lambda: len(self.terminal.submissions()) > before, PATIENCE_S, LOOK_S)
 
     def ended(self) -> End:
         """Ask for it again, everywhere: one outcome, in the EA's own word."""
-        told = self.bridge.wait(self.name, _PATIENCE_S)
+        told = self.bridge.wait(self.name, PATIENCE_S)
         # What the server DENIED by itself is final at once; the EA's word on it follows.
-        wait_until(lambda: self.bridge.order_status(self.name).attested, _PATIENCE_S)
-        wait_until(lambda: self.bridge.wait(self.name, 0.0).attested, _PATIENCE_S)
+        wait_until(lambda: self.bridge.order_status(self.name).attested, PATIENCE_S, LOOK_S)
+        wait_until(lambda: self.bridge.wait(self.name, 0.0).attested, PATIENCE_S, LOOK_S)
         told = self.bridge.wait(self.name, 0.0)
         assert told.final, told
         assert told.evidence == "EA", told
-        for other in (self.order(_PATIENCE_S), self.bridge.order_status(self.name)):
-            assert _outcome(other) == _outcome(told), f"{other!r}, and before that {told!r}"
+        for other in (self.order(PATIENCE_S), self.bridge.order_status(self.name)):
+            assert outcome(other) == outcome(told), f"{other!r}, and before that {told!r}"
         return End(told.status, told.code, self.begun())
 
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """What may come of it."""
+        return (self.place.end,)
 
-def _outcome(told: OrderResult) -> tuple[str, str, str, int, float]:
-    return told.status, told.code, told.rid, told.ticket, told.price
+    def ended_anew(self) -> End:
+        """Send it again from a restarted strategy: that runs nothing."""
+        told = self.order(PATIENCE_S)
+        return End(told.status, told.code, self.begun())
+
+    def story(self) -> str:
+        """What a failure is about."""
+        return f"{self.row.id}: {self.place}\n{self.house.child.trouble()}"
 
 
 # --- scenarios -----------------------------------------------------------------------------------
@@ -117,14 +123,14 @@ def _outcome(told: OrderResult) -> tuple[str, str, str, int, float]:
 def e_dies(act: Act) -> None:
     act.arm()
     act.send()
-    act.terminal.wait_dead(_PATIENCE_S)
+    act.terminal.wait_dead(PATIENCE_S)
     act.house.start_terminal()
 
 
 def e_dies_later(act: Act) -> None:
     act.send_into_call()
     act.terminal.command(*act.place.during)
-    act.terminal.wait_dead(_PATIENCE_S)
+    act.terminal.wait_dead(PATIENCE_S)
     act.house.start_terminal()
 
 
@@ -148,7 +154,7 @@ def e_dies_deaf(act: Act) -> None:
 def s_dies(act: Act) -> None:
     act.arm()
     act.send()
-    act.house.child.died(_PATIENCE_S)
+    act.house.child.died(PATIENCE_S)
     act.house.start_server()
 
 
@@ -162,7 +168,7 @@ def s_is_killed_unread(act: Act) -> None:
     # It stands still while the answer comes, and dies with it in its inbound queue.
     act.send_into_call()
     act.house.child.signal(signal.SIGSTOP)
-    act.terminal.wait_for(lambda: _returned(act), _PATIENCE_S)
+    act.terminal.wait_for(lambda: _returned(act), PATIENCE_S)
     time.sleep(0.05)  # the answer is on its way: sooner would be point 25
     act.house.kill_server()
     act.house.start_server()
@@ -175,7 +181,7 @@ def _returned(act: Act) -> bool:
 def all_die(act: Act) -> None:
     act.arm()
     act.send()
-    act.terminal.wait_dead(_PATIENCE_S)
+    act.terminal.wait_dead(PATIENCE_S)
     act.house.kill_server()
     act.house.start_server()
     act.house.start_terminal()
@@ -194,25 +200,25 @@ def b_is_lost(act: Act) -> None:
 def fsync_fails(act: Act) -> None:
     act.arm()
     act.send()
-    assert act.house.child.ended(_PATIENCE_S) == 1
+    assert act.house.child.ended(PATIENCE_S) == 1
     act.house.start_server()
     assert act.house.child.says("listening")
     with act.house.client() as client:
         assert "JOURNAL_FATAL" in [one.cause for one in client.hello().causes]
-    _resume(act, "JOURNAL_FATAL")
+    resume(act.house, "JOURNAL_FATAL")
 
 
 def disk_is_full(act: Act) -> None:
     disk = act.house.disk
     assert disk is not None
     act.arm()
-    told = act.order(_PATIENCE_S)
+    told = act.order(PATIENCE_S)
     assert (told.status, told.code, told.by) == ("DENIED", "JOURNAL_FULL", "server")
     with act.house.client() as client:
         assert client.ping().status == "OK"
         assert client.status(rid=told.rid).subject().status == "DENIED"
         disk.heal()
-        wait_until(lambda: client.hello().state == "ACTIVE", _PATIENCE_S)
+        wait_until(lambda: client.hello().state == "ACTIVE", PATIENCE_S, LOOK_S)
 
 
 def call_hangs(act: Act) -> None:
@@ -222,17 +228,17 @@ def call_hangs(act: Act) -> None:
     act.send_into_call(bound_ms + _GRACE_MS)
     with act.house.client() as client:
         wait_until(lambda: client.status(rid=act.rid).subject().status == "UNKNOWN",
-                   bound_ms / 1000 + _PATIENCE_S)  # fmt: skip
+                   bound_ms / 1000 + PATIENCE_S, LOOK_S)  # fmt: skip
         assert time.monotonic() - began >= bound_ms / 1000
         assert act.terminal.ledger()[-1]["phase"] == "begin", "the call was to hang still"
         _is_served(act)
         other = act.bridge.buy("EURUSD", "0.01", client_order_id=f"{act.name}-other")
         assert other.status is Status.DENIED, other
     assert act.terminal.ledger()[-1]["phase"] == "begin", "the call was to hang still"
-    act.terminal.wait_for(lambda: _returned(act), _PATIENCE_S)
-    wait_until(lambda: act.bridge.wait(act.name, 0.0).final, _PATIENCE_S)
-    _resume(act, "OPERATOR")
-    wait_until(lambda: act.bridge.order_status(other).attested, _PATIENCE_S)
+    act.terminal.wait_for(lambda: _returned(act), PATIENCE_S)
+    wait_until(lambda: act.bridge.wait(act.name, 0.0).final, PATIENCE_S, LOOK_S)
+    resume(act.house, "OPERATOR")
+    wait_until(lambda: act.bridge.order_status(other).attested, PATIENCE_S, LOOK_S)
     assert act.begun(other.rid) == 0
 
 
@@ -241,13 +247,6 @@ def _is_served(act: Act) -> None:
     assert act.bridge.ping().ms > 0
     assert act.bridge.halt("the call hangs").state == "HALTED"
     assert act.bridge.get_positions() is not None
-
-
-def _resume(act: Act, cause: str) -> None:
-    with act.house.connector("operator", "operator") as operator:
-        operator.connect(_PATIENCE_S)
-        done = operator.resume(cause, "the test goes on")
-        assert done.status in (Status.DONE, "OK"), done
 
 
 SCENARIOS: Final[dict[str, Callable[[Act], None]]] = {
@@ -267,90 +266,18 @@ SCENARIOS: Final[dict[str, Callable[[Act], None]]] = {
 }
 
 
-# --- a house's life, and many --------------------------------------------------------------------
+# --- a house's life ------------------------------------------------------------------------------
 
 
-class Played(NamedTuple):
-    """One turn that ended as it must: how, after how many seconds."""
-
-    end: End
-    seconds: float
-
-
-def _play(stage: CrashStage, row: Row, turns: list[int]) -> list[Played]:
+def play(stage: CrashStage, row: Row, turns: list[int]) -> list[Played]:
     """Play these turns of a row in one house, then judge all that was signed, told and done."""
     house = stage.open(faults=row.faults, call_ms=row.call_ms)
-    played: list[Played] = []
     with house:
-        with house.connector() as bridge:
-            acts = [Act(house, bridge, row, turn) for turn in turns]
-            _be_ready(house, bridge)
-            # A new journal asks the server first what it may have forgotten; that takes its time.
-            first = bridge.buy("EURUSD", "0.01", wait=_PATIENCE_S)
-            assert first.status is Status.FILLED, first
-            for act in acts:
-                _be_ready(house, bridge)
-                act.prepare()
-                began = time.monotonic()
-                SCENARIOS[act.place.how](act)
-                end = act.ended()
-                assert end == act.place.end, f"{row.id}: {act.place}\n{house.child.trouble()}"
-                played.append(Played(end, time.monotonic() - began))
-        _ask_a_new_strategy(house, acts, played)
-    evidence = house.evidence()
-    broken = broken_promises(evidence)
-    assert broken == [], broken
+        played = live(
+            house,
+            lambda bridge: [Act(house, bridge, row, turn) for turn in turns],
+            lambda act: SCENARIOS[act.place.how](act),
+        )
+    house.judge()
     house.remove()
     return played
-
-
-def _be_ready(house: CrashHouse, bridge: Connector) -> None:
-    house.ready()
-    wait_until(lambda: bridge.health().state == "ACTIVE", _PATIENCE_S)
-
-
-def _ask_a_new_strategy(house: CrashHouse, acts: list[Act], played: list[Played]) -> None:
-    """The strategy was restarted: it knows every outcome, and asking runs nothing."""
-    with house.connector() as bridge:
-        bridge.connect(_PATIENCE_S)
-        wait_until(lambda: bridge.unfinished() == [], _PATIENCE_S)
-        for act, one in zip(acts, played, strict=True):
-            act.bridge = bridge
-            told = act.order(_PATIENCE_S)
-            assert End(told.status, told.code, act.begun()) == one.end, told
-
-
-class Matrix:
-    """Begins every row at once, so that waits overlap; each test takes the runs of its own row."""
-
-    def __init__(self, stage: CrashStage, houses: int) -> None:
-        self._stage = stage
-        self._pool = ThreadPoolExecutor(houses, thread_name_prefix="crash")
-        self._runs: dict[str, list[Future[list[Played]]]] = {}
-
-    def begin(self, name: str, row: Row, times: int) -> None:
-        """Queue so many turns of a row, a few to a house."""
-        turns = list(range(times))
-        self._runs[name] = [
-            self._pool.submit(_play, self._stage, row, turns[first : first + _HOUSE_TURNS])
-            for first in range(0, times, _HOUSE_TURNS)
-        ]
-
-    def has(self, name: str) -> bool:
-        """Return whether a row is played."""
-        return name in self._runs
-
-    def wait(self, name: str) -> list[Played]:
-        """Return the turns of a row; raises what the first broken house raised."""
-        return [one for house in self._runs[name] for one in house.result()]
-
-    def close(self) -> None:
-        """Give up what has not begun and wait for the rest."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-def summary(row: Row, played: list[Played]) -> str:
-    """One line for a report."""
-    seen = Counter(" ".join(map(str, one.end)) for one in played)
-    each = sum(one.seconds for one in played) / max(1, len(played))
-    return f"{len(played):>4} turns {each:5.2f} s each  {row.id}: {dict(seen)}"

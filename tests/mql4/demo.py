@@ -38,6 +38,7 @@ from bridge_core.protocol.token import parse_request
 from tests.mql4.build import build, missing
 from tests.mql4.hop import Hop, Keyring, Message
 from tests.mql4.terminal import Terminal
+from tests.support.crash_matrix import would_go
 from tests.support.running import free_port
 
 __all__ = ["main"]
@@ -78,6 +79,8 @@ class House:
             path.write_text(path.read_text().replace("max_positions = 1", "max_positions = 3"))
         self.terminal = Terminal(folder / "terminal", inputs=INPUTS)
         shutil.copy(self.folder / "ea/bridge.key", self.terminal.files / "bridge.key")
+        # Two new quotes of any symbol tell the broker's clock, and so what a day is.
+        self.terminal.command("walk", "USDJPY", 1, 200)
         self._server: subprocess.Popen[bytes] | None = None
         self._attached = 0.0
         self._said = (folder / "server.log").open("ab")
@@ -118,6 +121,7 @@ class House:
         """
         wait(lambda: bridge.health().state == "ACTIVE", "the way to the broker is not open")
         wait(lambda: time.monotonic() > self._attached + _BOOT_FENCE_S, "the clock stands")
+        wait(lambda: would_go(bridge), "an order would be refused")
 
     def keys(self) -> ServerKeys:
         """All that a server taken over could hold."""
@@ -237,8 +241,7 @@ class Play:
         denied = bridge.buy("EURUSD", "0.01", client_order_id="d")
         self._add(Act("buy while halted: the server refuses", f"{denied.status} {denied.code}",
                       "none", 0.0, denied.status is Status.DENIED))  # fmt: skip
-        # Quotes move the broker's clock; the Advisor has to see that its history is whole.
-        self._house.terminal.command("walk", "EURUSD", 1, 200)
+        # Quotes go on moving the broker's clock: the Advisor has to see that its history is whole.
         wait(lambda: bridge.order_status("d").attested, "the Advisor did not bury it")
         self._note("the Advisor swears that it never will run",
                    lambda: bridge.order_status("d"), "DENIED")  # fmt: skip

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import pytest
-
-from tests.mql4.build import missing
 from tests.mql4.terminal import Terminal, TerminalDiedError
 from tests.mql4.terms import BrokerTerms
 
-__all__ = ["Answer", "Desk", "needs_compiler"]
-
-needs_compiler: Final = pytest.mark.skipif(
-    bool(missing()), reason=f"EA source ({missing() or 'all is there'})"
-)
+__all__ = ["Answer", "Desk"]
 
 
 class Answer(NamedTuple):

@@ -12,8 +12,6 @@ Each EXEC is told as `sent`. A plan may come later: write it to the file `plan`,
 
 from __future__ import annotations
 
-import json
-import signal
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +26,7 @@ from bridge_server.core.trading_state import CAUSES, Cause
 from bridge_server.settings import ServerSettings
 from bridge_server.wiring import Hop, build_backend
 from tests.support.doom import SUBJECT
-from tests.support.doomed_server import Fate, serve
+from tests.support.doomed_server import Fate, arm_later, serve
 from tests.support.zygote import Channel
 
 __all__ = ["run"]
@@ -83,14 +81,6 @@ def _backend(settings: ServerSettings, base: Path, clock: Clock, hop: Hop) -> Ba
     return backend
 
 
-def _arm_later(plan: Path, channel: Channel) -> None:
-    def arm(*_: object) -> None:
-        Fate.doom.arm(json.loads(plan.read_text("ascii")))
-        channel.say(word="armed")
-
-    signal.signal(signal.SIGUSR1, arm)
-
-
 def run(given: dict[str, Any], channel: Channel) -> int:
     """Serve until the end; `given` is the plan, with `config`, `plan` and perhaps `call_ms`.
 
@@ -102,5 +92,5 @@ def run(given: dict[str, Any], channel: Channel) -> int:
     if given.get("call_ms"):
         vars(limits)["EA_BUSY_MS_MAX"] = given["call_ms"]
         vars(lifecycle)["CALL_MS_MAX"] = given["call_ms"]
-    _arm_later(Path(given["plan"]), channel)
+    arm_later(Path(given["plan"]), channel)
     return serve(given, channel, _backend)

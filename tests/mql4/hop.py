@@ -34,7 +34,6 @@ from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, Scope
 from bridge_core.protocol.replies import decode_reply
 from bridge_core.protocol.signing import Frames, RequestKeys, event_mac_holds, sign_request
 from bridge_core.protocol.token import EventToken, RequestToken, parse_event
-from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 from tests.support.running import free_port
 
@@ -321,7 +320,6 @@ def attached(
 
     `over` replaces inputs; `terms` are the broker's. The end asserts that nothing was left open.
     """
-    needs_compiler()
     terms = over.pop("terms", None)
     with hop or Hop() as server, Terminal(folder, inputs={**INPUTS, **over}, terms=terms) as one:
         write_keys(one.files, server.keys.file(server.endpoint))

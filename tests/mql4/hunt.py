@@ -26,11 +26,12 @@ from typing import Final, NamedTuple
 from tests.mql4.build import COPY, ROOT, missing
 from tests.mql4.check import check, show
 from tests.mql4.planted import LANGUAGE, Bug, By
+from tests.mql4.planted_dead_man import DEAD_MAN
 from tests.mql4.planted_protocol import PROTOCOL
 
 __all__ = ["BUGS", "Found", "bug", "control", "copy_of_source", "hunt", "main", "plant", "table"]
 
-BUGS: Final[tuple[Bug, ...]] = (*LANGUAGE, *PROTOCOL)
+BUGS: Final[tuple[Bug, ...]] = (*LANGUAGE, *PROTOCOL, *DEAD_MAN)
 SOURCE: Final = ROOT / "mql4"
 _MAIN: Final = "Experts/BridgeEA.mq4"
 _PARTS: Final = ("Experts", "Include", "Scripts")

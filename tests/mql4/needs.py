@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from typing import Final
 
 import pytest
 
-from tests.mql4.toolchain import MISSING, compiler
+from tests.mql4.build import missing
 
 __all__ = ["needs_compiler"]
 
-
-def needs_compiler() -> None:
-    """Skips the test where there is no C++ compiler; an error if ZTB_REQUIRE is set."""
-    if compiler() is not None:
-        return
-    reason = f"EA source ({MISSING})"
-    if os.environ.get("ZTB_REQUIRE"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+# Skips; with ZTB_REQUIRE such a skip is a failure (tests/conftest.py).
+needs_compiler: Final = pytest.mark.skipif(
+    bool(missing()), reason=f"EA source ({missing() or 'all is there'})"
+)

@@ -229,8 +229,8 @@ PROTOCOL: Final[tuple[Bug, ...]] = (
     # --- outcomes -------------------------------------------------------------------------
     Bug(
         "one_look_is_enough", _B + "Watch.mqh",
-        "   return(now_ms - m_list[i].first_ms >= settle_ms);",
-        "   return(now_ms - m_list[i].first_ms >= 0);",
+        "   return(began_ms - m_list[i].first_ms >= settle_ms);",
+        "   return(began_ms - m_list[i].first_ms >= 0);",
         By.TEST, "two_looks",
         (_ABSENCE + "two_looks_nearer_than_the_settling_time_are_not_enough",),
     ),

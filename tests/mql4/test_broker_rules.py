@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.mql4.desk import Desk, needs_compiler
+from tests.mql4.desk import Desk
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terms import BrokerTerms, SymbolTerms
 
 pytestmark = needs_compiler

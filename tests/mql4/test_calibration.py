@@ -26,7 +26,6 @@ def by_lint() -> dict[str, calibrate.Outcome]:
 
 @pytest.fixture(scope="module")
 def by_both() -> dict[str, calibrate.Outcome]:
-    needs_compiler()
     return {o.program.name: o for o in calibrate.judge(list(PROGRAMS.values()), lint_only=False)}
 
 
@@ -35,12 +34,14 @@ def test_a_broken_rule_is_named(name: str, by_lint: dict[str, calibrate.Outcome]
     assert LINT[name].expectation in by_lint[name].lint
 
 
+@needs_compiler
 @pytest.mark.parametrize("name", [n for n, one in PROGRAMS.items() if one.verdict == "clean"])
 def test_a_clean_program_is_left_alone(name: str, by_both: dict[str, calibrate.Outcome]) -> None:
     assert by_both[name].lint == ()
     assert by_both[name].compiled == ()
 
 
+@needs_compiler
 @pytest.mark.parametrize(
     "name", [n for n, one in PROGRAMS.items() if one.verdict != "clean" and n not in LINT]
 )

@@ -25,6 +25,8 @@ from tests.support.fake_ea_relay import ACCT, House, write_keys
 from tests.support.paper import close, modify, open_order
 from tests.support.running import free_port, wait_until
 
+pytestmark = needs_compiler
+
 _TWO_HOURS_MS = 7_200_000
 
 
@@ -52,7 +54,6 @@ class Mt4World(EaWorld):
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Mt4World]:
-    needs_compiler()
     port = free_port()
     clock, house = SlidingClock(), House(port + 2)
     inputs: dict[str, str | int | float | bool] = {

@@ -10,7 +10,8 @@ import pytest
 
 from bridge_core.host.clock import ClockGuard
 from bridge_core.protocol.deadline import Deadline
-from tests.mql4.core import Core, needs_compiler
+from tests.mql4.core import Core
+from tests.mql4.needs import needs_compiler
 
 pytestmark = needs_compiler
 

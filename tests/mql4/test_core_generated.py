@@ -25,8 +25,9 @@ from bridge_core.protocol.token import (
     parse_ea_record,
     parse_request,
 )
-from tests.mql4.core import Core, hexed, needs_compiler
+from tests.mql4.core import Core, hexed
 from tests.mql4.generated import Maker, mutations
+from tests.mql4.needs import needs_compiler
 
 pytestmark = needs_compiler
 

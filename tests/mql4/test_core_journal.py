@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mql4.build import build
-from tests.mql4.core import PROGRAM, Core, needs_compiler
+from tests.mql4.core import PROGRAM, Core
 from tests.mql4.journal_text import (
     ACCOUNT,
     HASH,
@@ -20,6 +20,7 @@ from tests.mql4.journal_text import (
     result,
     rid,
 )
+from tests.mql4.needs import needs_compiler
 
 pytestmark = needs_compiler
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.mql4.build import build
-from tests.mql4.core import PROGRAM, Core, needs_compiler
+from tests.mql4.core import PROGRAM, Core
 from tests.mql4.journal_text import (
     ACCOUNT,
     HASH,
@@ -23,6 +23,7 @@ from tests.mql4.journal_text import (
     result,
     rid,
 )
+from tests.mql4.needs import needs_compiler
 
 pytestmark = needs_compiler
 

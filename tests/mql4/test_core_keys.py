@@ -11,7 +11,8 @@ from zmq.utils import z85
 
 from bridge_core.protocol.keys import request_purpose
 from bridge_core.protocol.operations import EA_OPS, Scope, granted
-from tests.mql4.core import Core, needs_compiler
+from tests.mql4.core import Core
+from tests.mql4.needs import needs_compiler
 
 pytestmark = needs_compiler
 

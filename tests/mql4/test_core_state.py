@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from tests.mql4.build import build
-from tests.mql4.core import PROGRAM, Core, needs_compiler
+from tests.mql4.core import PROGRAM, Core
+from tests.mql4.needs import needs_compiler
 
 pytestmark = needs_compiler
 

@@ -14,7 +14,8 @@ from bridge_core.protocol.keys import Mode, derive
 from bridge_core.protocol.operations import EA_OPS, Op, Purpose
 from bridge_core.protocol.token import parse_ea_record, parse_request
 from tests.mql4.build import build
-from tests.mql4.core import Core, hexed, needs_compiler
+from tests.mql4.core import Core, hexed
+from tests.mql4.needs import needs_compiler
 from tests.vectors import make, make_mql4
 
 pytestmark = needs_compiler

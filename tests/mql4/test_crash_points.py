@@ -7,14 +7,18 @@ real (SIGKILL). The short form plays each row once, the long one 20 times, at al
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import pytest
 
 from tests.mql4.crash_house import CrashStage
-from tests.mql4.crash_play import SCENARIOS, Matrix, summary
+from tests.mql4.crash_play import SCENARIOS, play
 from tests.mql4.crash_table import CLOSES, HANGS, ROWS, TIMES, Row
 from tests.mql4.needs import needs_compiler
+from tests.support.crash_matrix import Matrix
+
+pytestmark = needs_compiler
 
 _HOUSES: Final = 24  # at the same time; most of the time they wait
 
@@ -23,40 +27,18 @@ def _rows(*rows: Row) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", rows, ids=[row.id for row in rows])
 
 
-def _row_of(item: pytest.Item) -> Row | None:
-    callspec = getattr(item, "callspec", None)
-    return callspec.params["row"] if callspec is not None else None
-
-
 @pytest.fixture(scope="module")
-def matrix(request: pytest.FixtureRequest) -> Iterator[Matrix]:
-    needs_compiler()
-    items = [item for item in request.session.items if item.path == request.path]
-    with CrashStage() as stage:
-        made = Matrix(stage, _HOUSES)
-        try:
-            for item in items:
-                row = _row_of(item)
-                if row is not None and not (row.faults and stage.no_faults):
-                    times = row.times if item.get_closest_marker("long") else 1
-                    made.begin(item.nodeid, row, times)
-            yield made
-        finally:
-            made.close()
-
-
-def _judge(matrix: Matrix, request: pytest.FixtureRequest, row: Row) -> None:
-    if not matrix.has(request.node.nodeid):
-        pytest.skip("a faulty disk (install gcc)")
-    played = matrix.wait(request.node.nodeid)
-    print(summary(row, played))
+def matrix(request: pytest.FixtureRequest) -> Iterator[Matrix[Row]]:
+    with CrashStage() as stage, Matrix(partial(play, stage), _HOUSES) as made:
+        made.begin(request, lambda row: row.times, no_faults=stage.no_faults)
+        yield made
 
 
 @_rows(*ROWS)
 def test_a_crash_leaves_the_outcome_that_the_table_says(
-    matrix: Matrix, request: pytest.FixtureRequest, row: Row
+    matrix: Matrix[Row], request: pytest.FixtureRequest, row: Row
 ) -> None:
-    _judge(matrix, request, row)
+    matrix.judge(request, row)
 
 
 @pytest.mark.long
@@ -64,9 +46,9 @@ def test_a_crash_leaves_the_outcome_that_the_table_says(
     HANGS, *sorted(ROWS + CLOSES, key=lambda row: row.long_turns, reverse=True)
 )  # the longest first
 def test_a_crash_leaves_the_outcome_that_the_table_says_each_time(
-    matrix: Matrix, request: pytest.FixtureRequest, row: Row
+    matrix: Matrix[Row], request: pytest.FixtureRequest, row: Row
 ) -> None:
-    _judge(matrix, request, row)
+    matrix.judge(request, row)
 
 
 def test_the_table_has_every_point_of_the_hop() -> None:

@@ -22,8 +22,8 @@ def _demo(path: str | None = None) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.long
+@needs_compiler
 def test_every_act_of_the_demo_goes_as_it_must() -> None:
-    needs_compiler()
     done = _demo()
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAIL "))]

@@ -86,3 +86,15 @@ def test_a_built_in_without_a_page_would_be_found() -> None:
     text = "// math/mathabs\nint A();\n\n// as everybody knows\nint B();\n"
     assert unnamed(text) == ["B"]
     assert list(functions("int F() {\n  x;\n}\nvoid G()\n  {\n  }\n")) == [(1, 3), (4, 3)]
+
+
+_RUNS: Final = re.compile(
+    r"from tests\.mql4\.(?:core|crash_house|desk|hop|house|terminal|trade_desk) import"
+)
+
+
+def test_whatever_runs_the_source_says_that_it_needs_the_compiler() -> None:
+    tests = [path for path in (ROOT / "tests").rglob("test_*.py") if _RUNS.search(path.read_text())]
+    assert len(tests) > 20
+    forgot = [path.name for path in tests if "pytestmark = needs_compiler" not in path.read_text()]
+    assert forgot == []

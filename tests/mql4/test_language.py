@@ -14,6 +14,8 @@ from tests.mql4.toolchain import HARNESS, STANDARD, compiler
 from tests.mql4.translator.emitter import HEAD
 from tests.mql4.translator.translate import translate
 
+pytestmark = needs_compiler
+
 PROGRAMS: Final = {program.name: program for program in load(LANGUAGE)}
 INPUTS: Final = (
     "Lots=0.02", "Name=from outside", "Flag=true", "Count=7", "Limit=3",
@@ -44,7 +46,6 @@ def unit_of(programs: list[Program], folder: Path) -> str:
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What every program said, from one compilation and one run."""
-    needs_compiler()
     folder = tmp_path_factory.mktemp("language")
     (folder / "unit.cpp").write_text(unit_of(list(PROGRAMS.values()), folder), "utf-8")
     sources = [folder / "unit.cpp", LANGUAGE / "host.cpp", *sorted(HARNESS.glob("runtime/*.cpp"))]

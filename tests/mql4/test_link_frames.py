@@ -13,8 +13,11 @@ from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.token import NO_INCARNATION
 from tests.mql4.hop import Hop, Keyring, attached, wait_for
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 from tests.support.builders import close_order, open_order
+
+pytestmark = needs_compiler
 
 
 def dropped(hop: Hop) -> int:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from tests.mql4.hop import Hop, attached
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import BrokerTerms, SymbolTerms, Terminal
+
+pytestmark = needs_compiler
 
 
 def opened(terminal: Terminal, *words: str | float) -> int:
@@ -160,7 +163,7 @@ def test_quote_and_symbol_are_the_brokers(tmp_path: Path) -> None:
             "symbol": "EURUSD.m", "digits": 5, "point": "0.00001", "volume_min": "0.1",
             "volume_max": "100", "volume_step": "0.1", "contract_size": "100000.00",
             "stops_level": 30, "freeze_level": 10, "currency_base": "EUR",
-            "currency_profit": "USD",
+            "currency_profit": "USD", "tick_value": "1.00000000",
         }  # fmt: skip
         quote = hop.ask("QUOTE", "USDJPY")
         assert (quote["bid"], quote["ask"]) == ("150.100", "150.112")

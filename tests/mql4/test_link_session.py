@@ -10,8 +10,11 @@ import pytest
 from bridge_core.protocol.keys import Mode
 from bridge_core.protocol.operations import Scope
 from tests.mql4.hop import INC, Hop, Keyring, attached, wait_for, write_keys
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 from tests.support.running import free_port
+
+pytestmark = needs_compiler
 
 OTHER_INC = "ffeeddccbbaa9988"
 
@@ -49,6 +52,23 @@ def test_a_beat_says_who_it_is_and_how_it_stands(tmp_path: Path) -> None:
         }  # fmt: skip
         one.command("flag", "connected", 0)
         wait_for(lambda: hop.expect("BEAT").body["connected"] is False, "no beat said it")
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [(0, "reduce-only after 30 s"), (1, "cancel after 30 s"), (2, "flatten after 30 s")],
+)
+def test_a_beat_says_how_the_dead_mans_switch_stands(
+    tmp_path: Path, policy: int, told: str
+) -> None:
+    with attached(tmp_path, DeadManSeconds=30, DeadManPolicy=policy) as (_, hop):
+        said = hop.expect("BEAT").body["dead_man"]
+        assert said == f"{told}: waiting for the first heartbeat"
+
+
+def test_a_dead_mans_switch_that_is_off_is_said_to_be_off(tmp_path: Path) -> None:
+    with attached(tmp_path) as (_, hop):
+        assert hop.expect("BEAT").body["dead_man"] == "off"
 
 
 def test_stopping_says_goodbye(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tests.mql4.hop import Hop, attached, wait_for, write_keys
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
+
+pytestmark = needs_compiler
 
 INIT_FAILED = 1
 OWNER = "ztb.owner.12345678"

@@ -9,7 +9,10 @@ from typing import Final
 import pytest
 
 from tests.mql4.hop import Hop, attached, learn_zone, wait_for
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import BrokerTerms, Terminal
+
+pytestmark = needs_compiler
 
 HOUR_MS: Final = 3_600_000
 ZONES: Final = (2, 3, -5, 0, 5.5)

@@ -67,8 +67,8 @@ def test_an_unknown_name_is_refused_before_anything_is_built(
 
 
 @pytest.mark.long
+@needs_compiler
 def test_planted_bugs_are_found_and_the_unchanged_source_passes() -> None:
-    needs_compiler()
     bugs = BUGS if os.environ.get("ZTB_SOAK") else tuple(bug(name) for name in FEW)
     assert control(bugs) == ""
     with ThreadPoolExecutor(2) as pool:

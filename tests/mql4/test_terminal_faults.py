@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mql4.desk import Desk, needs_compiler
+from tests.mql4.desk import Desk
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import CommandError, TerminalDiedError
 
 pytestmark = needs_compiler

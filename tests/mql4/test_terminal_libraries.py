@@ -7,7 +7,7 @@ from pathlib import Path
 
 import zmq
 
-from tests.mql4.desk import needs_compiler
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 
 pytestmark = needs_compiler

@@ -15,7 +15,8 @@ import zmq
 from tests.mql4.broker_file import read_lines, standing
 from tests.mql4.build import ROOT, BuildError, build
 from tests.mql4.by_hand import usages
-from tests.mql4.desk import Desk, needs_compiler
+from tests.mql4.desk import Desk
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 from tests.mql4.toolchain import HARNESS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mql4.desk import needs_compiler
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import Terminal
 
 pytestmark = needs_compiler

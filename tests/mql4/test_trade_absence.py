@@ -13,7 +13,10 @@ import pytest
 
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.signing import Frames
+from tests.mql4.needs import needs_compiler
 from tests.mql4.trade_desk import ACCT, SETTLE_MS, TradeDesk, an_open, close
+
+pytestmark = needs_compiler
 
 
 @pytest.fixture

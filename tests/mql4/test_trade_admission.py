@@ -11,7 +11,10 @@ import pytest
 from bridge_core.protocol.messages import Heartbeat, Resume, Stop
 from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import Frames
+from tests.mql4.needs import needs_compiler
 from tests.mql4.trade_desk import TradeDesk, an_open, cancel, close, modify
+
+pytestmark = needs_compiler
 
 HALT = Stop(reason="by hand")
 

@@ -9,7 +9,10 @@ import pytest
 
 from bridge_core.protocol.messages import Request
 from bridge_core.protocol.operations import Op
+from tests.mql4.needs import needs_compiler
 from tests.mql4.trade_desk import TradeDesk, an_open, cancel, close, modify
+
+pytestmark = needs_compiler
 
 # MQL4 reference, constants/errorswarnings/errorcodes: what each proves. Nothing else proves
 # anything.

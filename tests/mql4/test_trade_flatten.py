@@ -11,7 +11,10 @@ from bridge_core.protocol.messages import Stop
 from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import child_rid
+from tests.mql4.needs import needs_compiler
 from tests.mql4.trade_desk import TradeDesk, Word
+
+pytestmark = needs_compiler
 
 
 @pytest.fixture

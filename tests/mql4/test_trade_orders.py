@@ -13,8 +13,11 @@ import pytest
 from bridge_core.protocol.messages import Open
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.tag import make_tag
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import BrokerTerms, SymbolTerms
 from tests.mql4.trade_desk import ACCT, TradeDesk, an_open, cancel, close, modify
+
+pytestmark = needs_compiler
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from bridge_core.protocol.operations import Op
+from tests.mql4.needs import needs_compiler
 from tests.mql4.trade_desk import TradeDesk, Word, an_open, ecn
+
+pytestmark = needs_compiler
 
 STOPS = {"sl": "1.08000", "tp": "1.09000"}
 

@@ -14,6 +14,7 @@ import pytest
 from bridge_core.protocol.messages import Request, Resume, Stop
 from bridge_core.protocol.operations import Op, Scope
 from bridge_core.protocol.signing import Frames
+from tests.mql4.needs import needs_compiler
 from tests.mql4.trade_desk import (
     TradeDesk,
     an_open,
@@ -21,6 +22,8 @@ from tests.mql4.trade_desk import (
     close,
     modify,
 )
+
+pytestmark = needs_compiler
 
 
 @pytest.fixture

@@ -10,8 +10,11 @@ import pytest
 from bridge_core.host.ledger import SignedOrder, judge
 from bridge_core.protocol.operations import Op
 from tests.mql4.judged import paper_lines
+from tests.mql4.needs import needs_compiler
 from tests.mql4.terms import BrokerTerms
 from tests.mql4.trade_desk import ACCT, PAST_FENCE_MS, TradeDesk, an_open, modify
+
+pytestmark = needs_compiler
 
 HOUR_MS: Final = 3_600_000
 ZONES: Final = (2, 3, -5, 0, 5.5)

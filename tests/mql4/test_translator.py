@@ -185,20 +185,20 @@ def test_a_message_about_a_header_of_the_harness_moves_to_the_line_it_came_from(
 # --- the command ---------------------------------------------------------------------------------
 
 
+@needs_compiler
 def test_a_clean_program_outside_the_tree_is_clean(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    needs_compiler()
     path = tmp_path / "Mine.mq4"
     path.write_text(GOOD, "utf-8")
     assert check.main([str(path)]) == check.EXIT_CLEAN
     assert capsys.readouterr().out == f"{path}: no findings\n"
 
 
+@needs_compiler
 def test_a_type_error_is_shown_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    needs_compiler()
     path = tmp_path / "Mine.mq4"
     path.write_text(
         GOOD + "\nvoid OnTick()\n  {\n   double d = 1.5;\n   int i = d;\n  }\n", "utf-8"
@@ -269,6 +269,7 @@ def test_the_command_needs_nothing_but_python(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (0, f"{path}: no findings\n")
 
 
+@needs_compiler
 @pytest.mark.parametrize(
     ("body", "meaning"),
     [
@@ -282,7 +283,6 @@ def test_the_command_needs_nothing_but_python(tmp_path: Path) -> None:
 def test_a_rule_that_the_compiler_finds_is_said_in_words_of_mql4(
     body: str, meaning: str, tmp_path: Path
 ) -> None:
-    needs_compiler()
     path = tmp_path / "Mine.mq4"
     path.write_text(
         "#property strict\nstruct SText { string s; };\n"

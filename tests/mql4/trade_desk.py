@@ -19,7 +19,6 @@ from bridge_core.protocol.operations import Op, Purpose, Scope
 from bridge_core.protocol.signing import Frames, ea_record_mac_holds, order_hash
 from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import EaRecord, parse_ea_record, parse_request
-from tests.mql4.needs import needs_compiler
 from tests.mql4.terminal import BrokerTerms, SymbolTerms, Terminal
 from tests.support.fake_ea_relay import House, kid_of, write_keys
 
@@ -84,7 +83,6 @@ class TradeDesk:
         *,
         quotes: bool = True,
     ) -> None:
-        needs_compiler()
         self.house = House(_UNUSED_PORT)
         wanted = {
             "ExpectedAccount": 12345678, "ExpectedServer": "Broker-Demo",

@@ -6,6 +6,7 @@
 //+------------------------------------------------------------------+
 #property strict
 #include <Bridge/Admission.mqh>
+#include <Bridge/DeadMan.mqh>
 #include <Bridge/Executor.mqh>
 
 class CDeskInputs {
@@ -18,6 +19,7 @@ public:
    bool   allow_real;
    bool   market_execution;
    int    dead_man_seconds;
+   int    dead_man_policy;
    int    settle_seconds;
    string instance;           // 16 hex digits, new at each start
 };
@@ -25,6 +27,7 @@ public:
 class CDesk {
 private:
    CAdmission  m_admission;
+   CDeadMan    m_dead_man;
    CExecutor   m_executor;
    CFlattener  m_flattener;
    CProtector  m_protector;
@@ -48,6 +51,7 @@ public:
    bool   Tombstone(string rid, string kid, CWord &word);
    void   Turn(CHerald &herald);
    string StateJson(void);
+   string DeadManText(void);
    bool   TakeAlert(string &level, string &code, string &message);
    int    Unfinished(void);
 };
@@ -85,9 +89,14 @@ bool CDesk::TakeInputs(CDeskInputs &inputs, string &why) {
       why = "DeadManSeconds must be 0 (off) or more";
       return(false);
    }
+   if(inputs.dead_man_policy < DEAD_MAN_REDUCE_ONLY || inputs.dead_man_policy > DEAD_MAN_FLATTEN) {
+      why = "DeadManPolicy must be 0 (reduce only), 1 (cancel) or 2 (flatten)";
+      return(false);
+   }
    room.account.Expect(inputs.expected_account, inputs.expected_server, inputs.allow_real);
    room.market_execution = inputs.market_execution;
    room.dead_man_seconds = inputs.dead_man_seconds;
+   room.dead_man_policy = inputs.dead_man_policy;
    room.settle_seconds = inputs.settle_seconds;
    return(true);
 }
@@ -146,11 +155,15 @@ bool CDesk::Lower(CRequest &request, int level) {
    return(true);
 }
 
-//--- A heartbeat counts only fresh and with a sequence above the last one.
+//--- A heartbeat counts only fresh and with a sequence above the last one, and from when it was
+//    signed: held on the way it keeps nothing alive.
 bool CDesk::Beat(CRequest &request) {
    CWord unused;
-   if(m_admission.InTime(room, request, unused))
-      room.state.Heartbeat(request.token.kid, request.body.sequence, room.clock.MonoMs());
+   if(!m_admission.InTime(room, request, unused)) return(true);
+   // A clock that was just set makes no age.
+   long age_ms = room.clock.Healthy() ? room.clock.WallMs() - request.token.iat : 0;
+   room.state.Heartbeat(request.token.kid, request.body.sequence,
+                        room.clock.MonoMs() - (age_ms > 0 ? age_ms : 0));
    return(true);
 }
 
@@ -187,9 +200,9 @@ void CDesk::Turn(CHerald &herald) {
    if(!room.journal.Retry())
       room.alerts.Raise("error", "JOURNAL_" + room.journal.HealthText(), room.journal.Why());
    room.LearnMarketTime();
-   room.state.DeadMan(room.dead_man_seconds, room.clock.MonoMs());
    if(!room.state.Flush())
       room.alerts.Raise("error", "STATE_FILE", "the state file could not be written");
+   if(m_dead_man.Turn(room, herald)) return;
    if(m_protector.Turn(room, herald)) return;
    m_reconciler.Turn(room);
 }
@@ -200,6 +213,16 @@ string CDesk::StateJson(void) {
    json.Text("state", room.state.LevelText());
    json.Text("cause", room.state.Cause());
    return(json.Done());
+}
+
+//--- The dead-man's switch, for the beat: "off", or what happens when, and how it stands.
+string CDesk::DeadManText(void) {
+   if(room.dead_man_seconds <= 0) return("off");
+   string policy = "reduce-only";
+   if(room.dead_man_policy == DEAD_MAN_CANCEL) policy = "cancel";
+   if(room.dead_man_policy == DEAD_MAN_FLATTEN) policy = "flatten";
+   return(policy + " after " + IntegerToString(room.dead_man_seconds) + " s: "
+          + room.state.silence.Text());
 }
 
 //--- The oldest alert that nobody took yet; false: none.

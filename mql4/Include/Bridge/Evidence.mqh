@@ -99,9 +99,10 @@ bool CEvidence::OthersDid(CRoom &room, CRequest &request) {
    CJournalRow row;
    int rows = room.journal.Rows();
    for(int i = rows - 1; i >= 0 && i >= rows - EVIDENCE_ROWS; i--) {
+      if(room.journal.TicketAt(i) != request.ticket) continue;
       string rid = room.journal.RidAt(i);
       if(rid == request.rid || !room.journal.Find(rid, row)) continue;
-      if(row.ticket != request.ticket || !row.begun || !row.ended) continue;
+      if(!row.begun || !row.ended) continue;
       if(row.op != OP_CLOSE && row.op != OP_CANCEL) continue;
       if(row.status != STATUS_DENIED && row.status != STATUS_REJECTED) return(true);
    }

@@ -69,7 +69,7 @@ bool CJournal::Find(string rid, CJournalRow &row) {
    if(row.ended && ResultText(n, text)) ReadResult(text, row);
    if(m_index.protect_at[n] != NOWHERE && m_file.LineAt(m_index.protect_at[n], text)) {
       int at = 0;
-      for(int i = 0; i < 4; i++) JournalWord(text, at);
+      JournalSkip(text, at, 4);
       row.protect = StringSubstr(text, at);
    }
    return(true);

@@ -6,6 +6,7 @@
 //| here.                                                             |
 //+------------------------------------------------------------------+
 #property strict
+#include <Bridge/Codes.mqh>
 #include <Bridge/JournalFile.mqh>
 #include <Bridge/JournalIndex.mqh>
 #include <Bridge/Text.mqh>
@@ -21,6 +22,11 @@ string JournalWord(string text, int &at) {
    else if(end > at) word = StringSubstr(text, at, end - at);    // a length of 0 means "to the end"
    at = end < 0 ? StringLen(text) : end + 1;
    return(word);
+}
+
+//--- Move `at` behind so many words.
+void JournalSkip(string text, int &at, int words) {
+   for(int i = 0; i < words; i++) JournalWord(text, at);
 }
 
 long JournalNumber(string text, int &at) {
@@ -84,6 +90,8 @@ public:
    long   ForgottenMs(void) const { return(m_forgotten_ms); }
    int    Rows(void) const { return(m_index.Rows()); }
    string RidAt(int row) const { return(m_index.Rid(row)); }
+   long   TicketAt(int row) const { return(m_index.ticket[row]); }
+   bool   RefusedAt(int row) const { return(m_index.refused[row] == 1); }
 };
 
 CJournalBook::CJournalBook(void) {
@@ -195,11 +203,18 @@ void CJournalBook::Learn(string text, long offset) {
    }
    m_index.last_ms[row] = JournalNumber(text, at);
    if(m_index.last_ms[row] > m_newest_ms) m_newest_ms = m_index.last_ms[row];
-   if(kind == "INTENT") m_index.intent_at[row] = offset;
+   if(kind == "INTENT") {
+      m_index.intent_at[row] = offset;
+      JournalSkip(text, at, 3);    // kid, op, order-hash
+      m_index.ticket[row] = JournalNumber(text, at);
+   }
    if(kind == "FLATTEN" && m_index.flatten_at[row] == NOWHERE) m_index.flatten_at[row] = offset;
    if(kind == "RESULT" || kind == "TOMB") {
       m_index.result_at[row] = offset;
       m_index.tomb[row] = (uchar)(kind == "TOMB" ? 1 : 0);
+      JournalSkip(text, at, 3);
+      string status = JournalWord(text, at);
+      m_index.refused[row] = (uchar)(status == STATUS_DENIED || status == STATUS_REJECTED ? 1 : 0);
    }
    if(kind == "PROTECT") {
       bool open = JournalWord(text, at) == "open";

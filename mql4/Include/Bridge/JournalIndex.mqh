@@ -2,8 +2,8 @@
 //| JournalIndex.mqh: request id -> where its lines stand in the file |
 //|                                                                   |
 //| A hash table with open addressing. A request id is 128 random     |
-//| bits, kept as two longs; about 60 bytes a row with its slots. The |
-//| texts stay in the file.                                           |
+//| bits, kept as two longs; about 70 bytes a row with its slots. The |
+//| texts stay in the file, but for what is asked of every row.       |
 //+------------------------------------------------------------------+
 #property strict
 #include <Bridge/Limits.mqh>
@@ -32,8 +32,10 @@ public:
    long   flatten_at[];
    long   protect_at[];
    long   last_ms[];    // UTC ms of its last line
+   long   ticket[];     // of its intent, 0 if that has none
    uchar  tomb[];
    uchar  protecting[];
+   uchar  refused[];    // its result is DENIED or REJECTED
 
           CJournalIndex(void) { Clear(); }
    void   Clear(void);
@@ -60,8 +62,10 @@ void CJournalIndex::Resize(int rows) {
    ArrayResize(flatten_at, rows);
    ArrayResize(protect_at, rows);
    ArrayResize(last_ms, rows);
+   ArrayResize(ticket, rows);
    ArrayResize(tomb, rows);
    ArrayResize(protecting, rows);
+   ArrayResize(refused, rows);
 }
 
 //--- The two halves of 32 hex digits.
@@ -114,8 +118,10 @@ int CJournalIndex::Add(string rid) {
    flatten_at[row] = NOWHERE;
    protect_at[row] = NOWHERE;
    last_ms[row] = 0;
+   ticket[row] = 0;
    tomb[row] = 0;
    protecting[row] = 0;
+   refused[row] = 0;
    m_slots[slot] = row;
    m_rows++;
    if(2 * m_rows > ArraySize(m_slots)) Grow();

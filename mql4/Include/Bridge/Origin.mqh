@@ -117,11 +117,8 @@ void COrigin::Mark(CJournal &journal, CRow &row) {
 
 //--- Whether an order of ours closed or removed this ticket, or may have.
 bool COrigin::ClosedByUs(CJournal &journal, int ticket) {
-   for(int i = ArraySize(m_ticket) - 1; i >= 0; i--) {
-      CJournalRow found;
-      if(m_ticket[i] != ticket || !journal.Find(journal.RidAt(m_ends[i]), found)) continue;
-      if(found.status != STATUS_DENIED && found.status != STATUS_REJECTED) return(true);
-   }
+   for(int i = ArraySize(m_ticket) - 1; i >= 0; i--)
+      if(m_ticket[i] == ticket && !journal.RefusedAt(m_ends[i])) return(true);
    return(false);
 }
 //+-------------------------------------------------------------------+

@@ -86,6 +86,7 @@ string CQueries::Beat(CDesk &desk) {
    json.Flag("busy", IsTradeContextBusy());
    json.Text("state", desk.room.state.LevelText());
    json.Text("cause", desk.room.state.Cause());
+   json.Text("dead_man", desk.DeadManText());
    json.OpenArray("kids");
    for(int k = 0; k < desk.room.keys.Count(); k++) json.Text("", desk.room.keys.Kid(k));
    json.Close();

@@ -23,6 +23,7 @@ class CQuotes {
 private:
    string Quote(CMarket &market, string symbol);
    string Spec(CMarket &market, string symbol);
+   double PointValue(string symbol);
    string Check(CHop &hop, CMarket &market);
 
 public:
@@ -53,6 +54,13 @@ string CQuotes::Quote(CMarket &market, string symbol) {
    return(json.Done());
 }
 
+//--- what one lot gains or loses by one point, account currency; 0: the broker does not say
+double CQuotes::PointValue(string symbol) {
+   double tick = MarketInfo(symbol, MODE_TICKSIZE);
+   if(tick <= 0) return(0);
+   return(MarketInfo(symbol, MODE_TICKVALUE) * MarketInfo(symbol, MODE_POINT) / tick);
+}
+
 string CQuotes::Spec(CMarket &market, string symbol) {
    CSpec spec;
    if(!market.Spec(symbol, spec)) return(QueryError("SYMBOL_UNKNOWN"));
@@ -69,6 +77,7 @@ string CQuotes::Spec(CMarket &market, string symbol) {
    json.Number("freeze_level", spec.freeze_level);
    json.Text("currency_base", SymbolInfoString(symbol, SYMBOL_CURRENCY_BASE));
    json.Text("currency_profit", SymbolInfoString(symbol, SYMBOL_CURRENCY_PROFIT));
+   json.Text("tick_value", DecimalOf(PointValue(symbol), DECIMAL_PLACES_MAX));
    return(json.Done());
 }
 

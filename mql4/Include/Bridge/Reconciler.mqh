@@ -157,12 +157,13 @@ void CReconciler::LookBegun(CRoom &room, int i, string rid) {
       return;
    }
    if(!request.RestoreRow(row)) return;
+   long began_ms = room.clock.MonoMs();
    int seen = m_evidence.Look(room, request, word);
    if(seen == LOOK_KNOWN) {
       Conclude(room, request, word);
       return;
    }
-   bool settled = room.watch.Settled(i, seen == LOOK_NOTHING, room.clock.MonoMs(),
+   bool settled = room.watch.Settled(i, seen == LOOK_NOTHING, began_ms, room.clock.MonoMs(),
                                      room.SettleMs());
    if(!settled) return;
    word.Refuse(CODE_ABSENT, "", "");
@@ -177,11 +178,12 @@ void CReconciler::LookFenced(CRoom &room, int i) {
    request.order_hash = room.watch.OrderHash(i);
    if(request.rid != rid) request.BecomeChild(rid, room.watch.Op(i), room.watch.Ticket(i), "");
    request.market_ms = room.MarketMsAt(request.token.iat) - RECONCILE_SLACK_MS;
+   long began_ms = room.clock.MonoMs();
    bool nothing = m_evidence.TagSeen(room, rid) == LOOK_NOTHING;
    bool proven = nothing && Covers(room, request.token.iat);
    if(!proven) {
       nothing = nothing && m_evidence.Look(room, request, word) == LOOK_NOTHING;
-      proven = room.watch.Settled(i, nothing, room.clock.MonoMs(), room.SettleMs());
+      proven = room.watch.Settled(i, nothing, began_ms, room.clock.MonoMs(), room.SettleMs());
    }
    if(!proven) return;
    word.Refuse(CODE_FENCED, "", "");
@@ -190,8 +192,10 @@ void CReconciler::LookFenced(CRoom &room, int i) {
 
 void CReconciler::LookTomb(CRoom &room, int i, string rid, string kid) {
    CWord word;
+   long began_ms = room.clock.MonoMs();
    bool nothing = TombSeen(room, rid);
-   bool settled = room.watch.Settled(i, nothing, room.clock.MonoMs(), room.SettleMs());
+   bool settled = room.watch.Settled(i, nothing, began_ms, room.clock.MonoMs(),
+                                     room.SettleMs());
    long age_ms = room.clock.WallMs() - room.journal.CreatedMs();
    if(settled || (nothing && age_ms >= room.SettleMs())) m_scribe.Tomb(room, rid, kid, word);
 }

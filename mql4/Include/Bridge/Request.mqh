@@ -14,6 +14,9 @@
 // What stands in the journal before a MODIFY of a price: how the order looked.
 #define REQUEST_WAS "WAS "
 
+// The token of what the Advisor does by itself: nobody signed it.
+#define REQUEST_OWN "-"
+
 class CRequest {
 public:
    CToken    token;
@@ -38,6 +41,7 @@ public:
    void      Take(const uchar &token_bytes[], const uchar &body_bytes[]);
    bool      Restore(string token_line, string body_line);
    bool      RestoreRow(CJournalRow &row);
+   void      BecomeOwn(string kid, string own_rid, string own_op, int own_ticket);
    void      ToRow(CJournalRow &row);
    void      BecomeChild(string child_rid, string child_op, int child_ticket, string symbol);
    bool      IsEntry(void);
@@ -89,7 +93,8 @@ bool CRequest::Restore(string token_line, string body_line) {
 }
 
 bool CRequest::RestoreRow(CJournalRow &row) {
-   if(!Restore(row.token, row.body)) return(false);
+   if(row.token == REQUEST_OWN) BecomeOwn(row.kid, row.rid, row.op, (int)row.ticket);
+   else if(!Restore(row.token, row.body)) return(false);
    if(op != row.op) BecomeChild(row.rid, row.op, (int)row.ticket, "");
    order_hash = row.order_hash;
    market_ms = row.market_ms;
@@ -123,6 +128,18 @@ void CRequest::BecomeChild(string child_rid, string child_op, int child_ticket, 
    body.symbol = symbol;
    body.volume = 0;
    body.deviation = DEVIATION_POINTS_MAX;
+}
+
+//--- What the dead-man's switch does: close or cancel one ticket, whole, at any price. Its record
+//    is signed under `kid`, about an order-hash of zeros: it names no order.
+void CRequest::BecomeOwn(string kid, string own_rid, string own_op, int own_ticket) {
+   Clear();
+   token.kid = kid;
+   token_text = REQUEST_OWN;
+   body_text = "dead-man's switch";
+   order_hash = NO_ORDER_HASH;
+   body_reads = true;
+   BecomeChild(own_rid, own_op, own_ticket, "");
 }
 
 //--- Subject to the clock guard: OPEN, and MODIFY other than of stops.

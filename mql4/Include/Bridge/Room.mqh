@@ -24,6 +24,10 @@
 
 #define MARKET_TIME_UNKNOWN (-LONG_MAX)
 
+#define DEAD_MAN_REDUCE_ONLY 0
+#define DEAD_MAN_CANCEL 1
+#define DEAD_MAN_FLATTEN 2
+
 class CRoom {
 public:
    CKeys    keys;
@@ -42,6 +46,7 @@ public:
    CAlerts  alerts;
    int      settle_seconds;
    int      dead_man_seconds;
+   int      dead_man_policy;  // DEAD_MAN_REDUCE_ONLY, _CANCEL or _FLATTEN
    bool     market_execution;
    long     market_offset_ms; // the broker's clock against UTC, as far as quotes showed it
 
@@ -56,6 +61,7 @@ public:
 CRoom::CRoom(void) {
    settle_seconds = 60;
    dead_man_seconds = 0;
+   dead_man_policy = DEAD_MAN_REDUCE_ONLY;
    market_execution = false;
    market_offset_ms = MARKET_TIME_UNKNOWN;
 }

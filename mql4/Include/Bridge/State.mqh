@@ -5,6 +5,7 @@
 //|    latch 0|1|2 rid|- reason                                       |
 //|    beat kid sequence                                              |
 //|    zone east|west ms (the broker's clock against UTC; Zone.mqh)   |
+//|    dead phase number (the dead-man's switch; Silence.mqh)          |
 //|    modify ticket iat                                              |
 //|    end <first 16 hex digits of SHA-256 of all bytes before>       |
 //|                                                                   |
@@ -12,6 +13,7 @@
 //| What cannot be read means HALTED; an operator's RESUME ends it.   |
 //+------------------------------------------------------------------+
 #property strict
+#include <Bridge/Silence.mqh>
 #include <Bridge/StateFile.mqh>
 
 #define STATE_ACTIVE 0
@@ -35,9 +37,6 @@ private:
    bool   m_zoned;          // the zone was measured
    long   m_zone_ms;
    long   m_saved_mono_ms;
-   long   m_beat_mono_ms;
-   long   m_alive_mono_ms;
-   bool   m_dead;
 
    bool   Take(string line);
    bool   Read(string &lines[]);
@@ -45,6 +44,8 @@ private:
    void   Reset(void);
 
 public:
+   CSilence silence;
+
           CState(void);
    bool   Open(string name, bool first, string &why);
    int    Level(void) const;
@@ -55,7 +56,9 @@ public:
    bool   Lower(int level, string rid, string reason);
    bool   Resume(string rid);
    int    Heartbeat(string kid, long sequence, long mono_ms);
-   void   DeadMan(int seconds, long mono_ms);
+   bool   DeadMan(int seconds, bool acts, long mono_ms);
+   bool   DeadManDone(void);
+   bool   DeadManAgain(void);
    long   ModifyIat(long ticket) const;
    bool   ModifyApplied(long ticket, long iat);
    bool   Zoned(void) const { return(m_zoned); }
@@ -81,9 +84,7 @@ void CState::Reset(void) {
    m_zoned = false;
    m_zone_ms = 0;
    m_saved_mono_ms = NEVER;
-   m_beat_mono_ms = NEVER;
-   m_alive_mono_ms = NEVER;
-   m_dead = false;
+   silence.Reset();
 }
 
 //--- Read the file. `first`: there is no journal yet, so there need be no state either, and
@@ -138,6 +139,7 @@ bool CState::Take(string line) {
       m_sequences[beats] = value;
       return(beats < BEAT_KIDS_MAX);
    }
+   if(words[0] == "dead") return(silence.Take(words[1], words[2]));
    if(words[0] == "zone") {
       bool once = !m_zoned;
       m_zoned = words[1] == "east" || words[1] == "west";
@@ -162,6 +164,7 @@ bool CState::Save(void) {
    if(m_zoned)
       text += (m_zone_ms < 0 ? "zone west " : "zone east ")
               + IntegerToString(m_zone_ms < 0 ? -m_zone_ms : m_zone_ms) + "\n";
+   text += silence.Line();
    for(int i = 0; i < ArraySize(m_tickets); i++)
       text += "modify " + IntegerToString(m_tickets[i]) + " " + IntegerToString(m_iats[i])
              + "\n";
@@ -183,7 +186,7 @@ bool CState::Flush(void) {
 
 //--- The worse of what an operator latched and of the dead-man's switch.
 int CState::Level(void) const {
-   return(m_dead && m_latch < STATE_REDUCE_ONLY ? STATE_REDUCE_ONLY : m_latch);
+   return(silence.Dead() && m_latch < STATE_REDUCE_ONLY ? STATE_REDUCE_ONLY : m_latch);
 }
 
 string CState::LevelText(void) const {
@@ -194,12 +197,12 @@ string CState::LevelText(void) const {
 //--- The cause as protocol.md 12 names it, "" while ACTIVE.
 string CState::Cause(void) const {
    if(m_latch != STATE_ACTIVE) return("OPERATOR");
-   return(m_dead ? "HEARTBEAT" : "");
+   return(silence.Dead() ? "HEARTBEAT" : "");
 }
 
 string CState::Reason(void) const {
    if(m_latch != STATE_ACTIVE) return(m_reason);
-   return(m_dead ? "no heartbeat" : "");
+   return(silence.Dead() ? "no heartbeat" : "");
 }
 
 //--- HALT or REDUCE_ONLY: in effect at once, never raises. False: it is not on disk (yet).
@@ -226,8 +229,9 @@ bool CState::Resume(string rid) {
    return(false);
 }
 
-//--- Take a heartbeat: 1, or 0 if its sequence does not exceed the last of this key id. On
-//    disk at most each HEARTBEAT_SAVE_MS: across a restart its ttl keeps an old one out.
+//--- Take a heartbeat signed at this monotonic time: 1, or 0 if its sequence does not exceed the
+//    last of this key id. What it changes in the dead-man's switch is on disk at once, else at most
+//    each HEARTBEAT_SAVE_MS: across a restart its ttl keeps an old one out.
 int CState::Heartbeat(string kid, long sequence, long mono_ms) {
    int count = ArraySize(m_kids);
    int at = 0;
@@ -240,8 +244,8 @@ int CState::Heartbeat(string kid, long sequence, long mono_ms) {
       m_kids[at] = kid;
    }
    m_sequences[at] = sequence;
-   m_beat_mono_ms = mono_ms;
-   if(m_saved_mono_ms == NEVER || mono_ms - m_saved_mono_ms >= HEARTBEAT_SAVE_MS) {
+   bool due = m_saved_mono_ms == NEVER || mono_ms - m_saved_mono_ms >= HEARTBEAT_SAVE_MS;
+   if(silence.Heard(mono_ms) || due) {
       m_saved_mono_ms = mono_ms;
       Save();
    }
@@ -249,20 +253,23 @@ int CState::Heartbeat(string kid, long sequence, long mono_ms) {
    return(1);
 }
 
-//--- The dead-man's switch: REDUCE_ONLY when no heartbeat came for `seconds` (0 = off), until
-//    they came again for CONDITION_CLEAR_MS. It begins clear at each start.
-void CState::DeadMan(int seconds, long mono_ms) {
-   if(seconds <= 0) {
-      m_dead = false;
-      return;
-   }
-   if(m_beat_mono_ms == NEVER) m_beat_mono_ms = mono_ms;
-   if(mono_ms - m_beat_mono_ms > 1000 * (long)seconds) {
-      m_dead = true;
-      m_alive_mono_ms = NEVER;
-   }
-   else if(m_dead && m_alive_mono_ms == NEVER) m_alive_mono_ms = mono_ms;
-   else if(m_dead && mono_ms - m_alive_mono_ms >= CONDITION_CLEAR_MS) m_dead = false;
+//--- The dead-man's switch (Silence.mqh). False: what it has come to is not on disk, so that
+//    nothing may be done about it yet.
+bool CState::DeadMan(int seconds, bool acts, long mono_ms) {
+   if(silence.Look(seconds, acts, mono_ms)) return(Save());
+   return(!m_dirty);
+}
+
+//--- Its policy has been carried out.
+bool CState::DeadManDone(void) {
+   silence.Done();
+   return(Save());
+}
+
+//--- Something was left: another FLATTEN, under another number.
+bool CState::DeadManAgain(void) {
+   silence.Again();
+   return(Save());
 }
 
 //--- `iat` of the last MODIFY applied to a ticket, 0 if none is remembered.

@@ -24,7 +24,7 @@ public:
    string token;              // fenced
    string body;               // fenced
    int    ticket;             // fenced: of a child
-   long   first_ms;           // first look of an unbroken row that showed nothing; -1: none yet
+   long   first_ms;           // end of the first of the looks that showed nothing; -1: none yet
    long   due_ms;             // the next look
 };
 
@@ -44,7 +44,7 @@ public:
    int    Fenced(string rid);
    void   Drop(string rid);
    int    Due(long now_ms);
-   bool   Settled(int i, bool nothing_seen, long now_ms, long settle_ms);
+   bool   Settled(int i, bool nothing_seen, long began_ms, long ended_ms, long settle_ms);
    int    Kind(int i);
    string Rid(int i);
    string Kid(int i);
@@ -154,18 +154,19 @@ int CWatch::Due(long now_ms) {
    return(-1);
 }
 
-//--- Note a look. True when nothing was seen at two looks `settle_ms` apart, and at none
+//--- Note a look, from when to when. True when nothing was seen at two looks `settle_ms` apart
+//    (the end of one, the beginning of the other: a PC may stop in the middle), and at none
 //    between; a look that could not see begins anew.
-bool CWatch::Settled(int i, bool nothing_seen, long now_ms, long settle_ms) {
+bool CWatch::Settled(int i, bool nothing_seen, long began_ms, long ended_ms, long settle_ms) {
    if(!nothing_seen) {
       m_list[i].first_ms = -1;
       return(false);
    }
    if(m_list[i].first_ms < 0) {
-      m_list[i].first_ms = now_ms;
+      m_list[i].first_ms = ended_ms;
       return(false);
    }
-   return(now_ms - m_list[i].first_ms >= settle_ms);
+   return(began_ms - m_list[i].first_ms >= settle_ms);
 }
 
 int    CWatch::Kind(int i) { return(m_list[i].kind); }

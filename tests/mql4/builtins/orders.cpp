@@ -26,6 +26,11 @@ const Order &current(const char *function) {
   return none;
 }
 
+terminal::Broker &as_of_now() {
+  terminal::broker().execute_late();
+  return terminal::broker();
+}
+
 bool select(const Order *order, int error) {
   has_selected = order != nullptr;
   if (order == nullptr) {
@@ -95,7 +100,7 @@ bool OrderClose(int ticket, double lots, double price, int slippage, color) {
 bool OrderDelete(int ticket, color) { return trade(call_of("OrderDelete", ticket)).error == 0; }
 
 bool OrderSelect(int index, int by, int pool) {
-  terminal::Broker &broker = terminal::broker();
+  terminal::Broker &broker = as_of_now();
   if (by == SELECT_BY_TICKET) return select(broker.shown(index), INVALID_TICKET);
   const std::vector<const Order *> rows =
       pool == MODE_HISTORY ? broker.shown_history() : broker.shown_open();
@@ -104,8 +109,8 @@ bool OrderSelect(int index, int by, int pool) {
   return select(rows[static_cast<size_t>(index)], 0);
 }
 
-int OrdersTotal() { return static_cast<int>(terminal::broker().shown_open().size()); }
-int OrdersHistoryTotal() { return static_cast<int>(terminal::broker().shown_history().size()); }
+int OrdersTotal() { return static_cast<int>(as_of_now().shown_open().size()); }
+int OrdersHistoryTotal() { return static_cast<int>(as_of_now().shown_history().size()); }
 
 int OrderTicket() { return current("OrderTicket").ticket; }
 int OrderType() { return current("OrderType").type; }

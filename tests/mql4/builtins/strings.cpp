@@ -82,15 +82,14 @@ int StringReplace(string &text, const string &find, const string &replacement) {
 int StringSplit(const string &text, ushort separator, MqlArray<string> &parts) {
   parts.grow(0);
   if (text.s.empty()) return 0;
-  std::vector<std::u16string> pieces(1);
-  for (const char16_t unit : text.s) {
-    if (unit == separator)
-      pieces.emplace_back();
-    else
-      pieces.back() += unit;
-  }
+  // Not character by character: a sanitizer looks at every one, and each start splits the vectors.
+  std::vector<string> pieces;
+  size_t from = 0;
+  for (size_t to; (to = text.s.find(separator, from)) != std::u16string::npos; from = to + 1)
+    pieces.emplace_back(text.s.substr(from, to - from));
+  pieces.emplace_back(text.s.substr(from));
   parts.grow(static_cast<long>(pieces.size()));
-  for (size_t i = 0; i < pieces.size(); ++i) parts.d[i] = string(pieces[i]);
+  for (size_t i = 0; i < pieces.size(); ++i) parts.d[i] = pieces[i];
   return static_cast<int>(pieces.size());
 }
 

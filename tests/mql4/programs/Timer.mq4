@@ -28,6 +28,7 @@ int OnInit()
    g_bridge.inputs.allow_real=false;
    g_bridge.inputs.market_execution=false;
    g_bridge.inputs.dead_man_seconds=0;
+   g_bridge.inputs.dead_man_policy=0;
    g_bridge.inputs.settle_seconds=60;
    if(!g_bridge.Start())
       return(INIT_FAILED);

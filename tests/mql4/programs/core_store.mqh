@@ -185,7 +185,7 @@ string StoreState(string what, string &w[]) {
       return(IntegerToString(g_state.Heartbeat(w[1], sequence, StringToInteger(w[3]))));
    }
    if(what == "s_dead") {
-      g_state.DeadMan((int)StringToInteger(w[1]), StringToInteger(w[2]));
+      g_state.DeadMan((int)StringToInteger(w[1]), false, StringToInteger(w[2]));
       return(g_state.LevelText() + "\t" + g_state.Cause());
    }
    if(what == "s_flush") return(StoreBool(g_state.Flush()));

@@ -17,6 +17,7 @@ input string ExpectedServer = "";
 input bool   AllowReal = false;
 input bool   MarketExecution = false;
 input int    DeadManSeconds = 0;
+input int    DeadManPolicy = 0;
 input int    SettleSeconds = 60;
 
 //--- Says aloud what the link would send.
@@ -116,6 +117,7 @@ int OnInit() {
    inputs.allow_real = AllowReal;
    inputs.market_execution = MarketExecution;
    inputs.dead_man_seconds = DeadManSeconds;
+   inputs.dead_man_policy = DeadManPolicy;
    inputs.settle_seconds = SettleSeconds;
    inputs.instance = "00112233445566ff";
    if(!g_desk.Start(inputs, why)) {

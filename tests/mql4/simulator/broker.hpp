@@ -85,6 +85,9 @@ class Broker {
   void set_connected(bool connected);
   // Expirations and late executions that are due; call it whenever time may have passed.
   void pass_time();
+  // The broker is another machine: whenever the book is looked at, what is due has been done,
+  // however long this process was not given a processor.
+  void execute_late();
   bool context_busy() const;
   long last_quote_s() const { return last_quote_s_; }
 

@@ -113,6 +113,10 @@ void Broker::expire() {
 void Broker::pass_time() {
   expire();
   log_changes(0);
+  execute_late();
+}
+
+void Broker::execute_late() {
   std::vector<Late> due;
   const auto ready = [](const Late &late) { return late.due_server_ms <= clock().server_ms(); };
   std::copy_if(late_.begin(), late_.end(), std::back_inserter(due), ready);
