@@ -17,14 +17,17 @@ import msgspec
 
 from bridge_core.host.ledger import LedgerLine
 from bridge_core.protocol import events, replies, token, views
+from bridge_core.protocol.alerts import ALERTS
 from bridge_core.protocol.chain import Record
-from bridge_core.protocol.codes import CODES, FINAL, ReasonCode, Status
+from bridge_core.protocol.code_table import CODES
+from bridge_core.protocol.codes import FINAL, ReasonCode, Status
 from bridge_core.protocol.keys import purposes, request_purpose
 from bridge_core.protocol.limits import LIMITS
 from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, Scope, granted
 from bridge_server.core.orders import LIFE, TRANSITIONS, OrderState
 from bridge_server.core.trading_state import CAUSES, MATRIX, Act, TradingState
 from tests.support.glossary import note_of
+from tests.support.risk_tables import controls, settings
 from tests.support.shapes import bound, code, default, fields, shape, table
 from tests.vectors import examples
 
@@ -209,6 +212,15 @@ def codes() -> str:
     return table(("", "code", "meaning", "said by", "retry", "fix"), rows)
 
 
+def alerts() -> str:
+    """The alerts, and what to do about each."""
+    rows = [
+        (code(one.value), row.severity.value, row.meaning, row.by, row.fix)
+        for one, row in ALERTS.items()
+    ]
+    return table(("code", "severity", "meaning", "said by", "what to do"), rows)
+
+
 def limits() -> str:
     """The limits."""
     rows = [(limit.name, str(limit.value), limit.unit, limit.reason) for limit in LIMITS]
@@ -325,8 +337,11 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "statuses": statuses,
     "order-states": order_states,
     "lives": lives,
+    "controls": controls,
+    "settings": settings,
     "codes": codes,
     "limits": limits,
+    "alerts": alerts,
     "causes": causes,
     "matrix": matrix,
     "record": record,

@@ -10,11 +10,10 @@ from tests.support.architecture import PACKAGES, breaches, floor_of, size_breach
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Four lists of cases that wait to be split. None may grow, and none may join them.
+# Three lists of cases that wait to be split. None may grow, and none may join them.
 TOO_LONG_YET = {
     "tests/client/test_cli_live.py": 456,
     "tests/client/test_connector_rules.py": 619,
-    "tests/server/core/test_reconcile.py": 404,
     "tests/support/fake_server.py": 522,
 }
 

@@ -20,7 +20,7 @@ import pytest
 
 from bridge_core.host.keyfiles import random_key
 from bridge_core.protocol.keys import Mode
-from tests.support.canary import Hit, Needles, forms, keys_in, scan_files
+from tests.support.canary import Hit, Needles, forms, keys_in, may_hold_secrets, scan_files
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -102,6 +102,12 @@ def test_roots_curve_keys_passwords_and_what_they_derive_are_known(tmp_path: Pat
     assert server.curve_secret.encode() in keys_in(tmp_path / "demo/server/keys/server.key")
     assert bundle.curve_public.encode() not in found
     assert keys_in(tmp_path / ".env") == {b"hunter2hunter2"}
+    alerts = tmp_path / "alerts.env"
+    alerts.write_text(
+        "ALERT_URL=https://a.example/bot12:AAhunter4/sendMessage\nALERT_KEY=hunter3hunter3\n"
+    )
+    assert keys_in(alerts) == {b"bot12:AAhunter4", b"hunter3hunter3"}
+    assert may_hold_secrets(alerts)
 
 
 def test_what_an_eas_file_holds_is_known(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from bridge_core.protocol.signing import RequestKeys
 from bridge_server.settings import Overrides, load_settings
 from bridge_server.wiring import build_server
 from tests.support.canary import Needles, keys_in, may_hold_secrets
+from tests.support.receiver import alerted, configure
 from tests.support.running import Account, Running, make_account, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,13 +86,17 @@ def _ours(module: str) -> bool:
 
 def test_no_object_of_a_running_bridge_shows_a_key(account: Account) -> None:
     # The list writes itself: everything of ours that lives while both sides run.
-    needles = _needles(account.folder)
-    with Running(account) as running, Connector.from_config(
+    both = (account.config, account.folder / "connector/connector.toml")
+    with alerted(*both) as receiver, Running(account) as running, Connector.from_config(
         account.folder / "connector", client="atlas"
     ) as bridge:  # fmt: skip
+        needles = _needles(account.folder)
         running.ready()
         bridge.connect()
         assert bridge.buy("EURUSD", 0.01).status == "FILLED"
+        bridge._alarm("LINK_DOWN", "not really")
+        assert bridge.reduce_only("looking").state == "REDUCE_ONLY"
+        wait_until(lambda: {"LINK_DOWN", "OPERATOR"} <= set(receiver.codes()))
         seen: set[str] = set()
         for thing in [one for one in gc.get_objects() if _ours(str(type(one).__module__))]:
             if isinstance(thing, _Secrets):
@@ -100,7 +105,8 @@ def test_no_object_of_a_running_bridge_shows_a_key(account: Account) -> None:
             for text in _texts(thing):
                 assert not needles.find(text.encode()), f"{type(thing).__name__} shows a key"
     held = {"Identity", "KeySet", "Session", "Link", "Context", "Server", "Replier", "Publisher",
-            "CurveKeys", "Bundle", "Connector", "Transport", "EventKeys"}  # fmt: skip
+            "CurveKeys", "Bundle", "Connector", "Transport", "EventKeys", "Webhook",
+            "Destination"}  # fmt: skip
     assert held - seen <= {"KeySet", "CurveKeys", "EventKeys", "Bundle"}, held - seen
 
 
@@ -217,6 +223,13 @@ def _wrong_env(account: Account) -> object:
     return load_env(path, ("MT5_LOGIN", "MT5_PASSWORD"))
 
 
+def _wrong_alerts(account: Account) -> object:
+    configure(account.config, account.port)
+    file = account.config.parent / "alerts.env"
+    file.write_text(file.read_text().replace("http://127.0.0.1", "http://a.example"))
+    return _server(account)
+
+
 def _ea_account(account: Account) -> Path:
     folder = account.folder / "gold"
     new_account(folder, NewAccount("gold", Mode.LIVE, "tcp://127.0.0.1:5557"))
@@ -255,7 +268,7 @@ def _nobodys_key_ended(account: Account) -> object:
 TROUBLES: list[Callable[[Account], object]] = [
     _wrong_type, _one_field_too_many, _of_another_kind, _root_too_short, _one_key_in_two_sets,
     _of_another_account, _port_taken, _out_of_scope, _broken_field, _no_connection,
-    _file_there_already, _not_a_key, _wrong_env, _ea_file_cut_off,
+    _file_there_already, _not_a_key, _wrong_env, _wrong_alerts, _ea_file_cut_off,
     _ea_file_without_its_last_word, _key_of_the_ea_repeated, _ea_file_full, _nobodys_key_ended,
 ]  # fmt: skip
 

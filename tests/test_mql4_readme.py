@@ -86,7 +86,7 @@ def test_what_is_told_is_found_however_it_is_written() -> None:
 def test_every_input_is_described_with_its_default() -> None:
     source = (MQL4 / "Experts/BridgeEA.mq4").read_text("utf-8")
     inputs = dict(re.findall(r"(?m)^input\s+\w+\s+(\w+)\s*=\s*([^;]+);", source))
-    assert len(inputs) == 10
+    assert len(inputs) == 11
     rows = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+?) \|", README.read_text("utf-8")))
     for name, default in inputs.items():
         told = rows[name].strip("` ")

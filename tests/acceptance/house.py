@@ -47,6 +47,9 @@ _LEDGER: Final = "ledger.jsonl"
 # A server in a thread waits for its doorkeeper's turn when it ends; hundreds of them end here.
 vars(sockets)["_ZAP_POLL_MS"] = 10
 _PATIENCE_S: Final = 10.0
+# So long a step of the clock waits for a look, and so old may it be.
+_LOOK_S: Final = 1.0
+_NEW_MS: Final = 500
 
 
 class Recorder:
@@ -324,6 +327,21 @@ class House:
         assert isinstance(found, Head), f"S7 broken by record {found.n}: {found.why}"
         assert found.size >= self._verified.size, f"S7 broken: {found.size} records are left"
 
+    def pass_time(self, ms: int = 0) -> None:
+        """Let time pass on every clock; the server looks at its terminal meanwhile, as it would."""
+        self.clock.advance(ms)
+        until = time.monotonic() + _LOOK_S
+        while self._looks() and time.monotonic() < until:
+            time.sleep(0.002)
+
+    def _looks(self) -> bool:
+        """Return whether a terminal that answers is still to be looked at since the clock moved."""
+        if self.running is None or not self.running.alive or not self.broker.connected:
+            return False
+        shot = self.running.server.context.snapshot
+        age_ms = self.clock.wall_ms() - shot.taken_wall_ms if shot is not None else 0
+        return not -_NEW_MS < age_ms < _NEW_MS
+
     def settled(self) -> bool:
         """Return whether nothing is on its way any more."""
         state = self.client("connector").health()
@@ -343,7 +361,7 @@ class House:
         self.broker.positions, self.broker.orders = {}, {}
         self.broker.turn_the_page()
         self._old |= self._seen
-        self.clock.advance(3_000)
+        self.pass_time(3_000)
         self.recorder = Recorder()
 
 

@@ -18,7 +18,8 @@ from bridge_core.protocol.token import RequestToken
 from tests.acceptance.broker import FIELDS
 from tests.acceptance.connectors import journal_of
 from tests.acceptance.house import take_journal
-from tests.support.fake_server import ACCT, FakeServer, Kit, make_kit
+from tests.support.fake_kit import ACCT, Kit, make_kit
+from tests.support.fake_server import FakeServer
 from tests.support.oracles import Evidence, Told
 
 __all__ = ["Liar"]

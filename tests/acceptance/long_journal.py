@@ -3,6 +3,7 @@ thousand."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from itertools import islice
@@ -69,3 +70,6 @@ def grow(path: Path, count: int, at_ms: int) -> None:
                 "INSERT INTO log VALUES (?, ?, ?)", list(islice(records, len(batch)))
             )
     database.close()
+    # A server that starts now waits for its own writes, not for these.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -14,13 +14,13 @@ from typing import Any, Final
 import zmq
 
 from bridge_core.host.bundles import load_bundle
+from bridge_core.host.endpoints import endpoint
 from bridge_core.host.sockets import (
     ClientSocketSpec,
     CurveKeys,
     ServerSocketSpec,
     ZapResponder,
     _handshake,
-    endpoint,
     new_curve_keys,
     server_socket,
     unknown_key_refused,

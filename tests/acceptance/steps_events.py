@@ -20,7 +20,7 @@ from tests.acceptance.liar import Liar
 from tests.acceptance.steps_bytes import COUNT, times
 from tests.acceptance.steps_replies import flip_bit, liar_of
 from tests.acceptance.world import World
-from tests.support.fake_server import ACCT
+from tests.support.fake_kit import ACCT
 from tests.support.running import wait_until
 
 _HEAR_S: Final = 0.2

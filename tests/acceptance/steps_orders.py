@@ -283,7 +283,7 @@ def answer_to(world: World, which: str) -> str:
 @says(r"(?P<count>\d+) (?P<unit>ms|s|min|h) pass(?:es)?")
 def passes(world: World, count: str, unit: str) -> None:
     """Time passes at once, on every clock of the house."""
-    world.house.clock.advance(int(count) * UNITS[unit])
+    world.house.pass_time(int(count) * UNITS[unit])
 
 
 # --- the broker ------------------------------------------------------------------------------

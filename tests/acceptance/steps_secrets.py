@@ -107,7 +107,7 @@ def run_words(world: World, words: list[str]) -> str:
     _keep(world, " ".join(words), str(world.notes["said"]).encode())
     named = ""
     with contextlib.suppress(ValueError):
-        named = json.loads(out.getvalue())["error"]["code"] if '"error"' in out.getvalue() else ""
+        named = json.loads(out.getvalue()).get("error", {}).get("code", "")
     return f"exit {code} {named}".strip()
 
 

@@ -33,6 +33,7 @@ def set_clock(world: World, where: str, count: str, unit: str) -> None:
     """Set the wall clock of the server's machine; its monotonic clock cannot be set."""
     ms = int(count) * UNITS[unit]
     world.house.clock.set_wall(ms if where == "forward" else -ms)
+    world.house.pass_time()
 
 
 @says(rf"the server's clock is set back {_SPAN} while it takes the next order")
@@ -56,6 +57,7 @@ def set_right(world: World) -> None:
     """Set the wall clock to the true time."""
     clock = world.house.clock
     clock.set_wall(-clock.set_ms)
+    world.house.pass_time()
 
 
 @says(rf"the server's clock drifts by (?P<drift>\d+) ms a second for {_SPAN}")
@@ -64,9 +66,10 @@ def drift(world: World, drift: str, count: str, unit: str) -> None:
     seconds = int(count) * UNITS[unit] // 1000
     client, clock = world.client(), world.house.clock
     for _ in range(seconds // _DRIFT_CHUNK_S):
-        clock.advance(_DRIFT_CHUNK_S * 1000)
+        world.house.pass_time(_DRIFT_CHUNK_S * 1000)
         clock.set_wall(int(drift) * _DRIFT_CHUNK_S)
         client.ping()
+    world.house.pass_time()
 
 
 @says(rf"the next commit takes {_SPAN}")
@@ -92,7 +95,7 @@ def server_at(world: World, when: str) -> str:
     """Start a server, and have its clients, at another date (UTC)."""
     house = world.fresh()
     target = int(datetime.fromisoformat(when).replace(tzinfo=UTC).timestamp() * 1000)
-    house.clock.advance(target - house.clock.true_ms())
+    house.pass_time(target - house.clock.true_ms())
     return house.ready().hello().state
 
 

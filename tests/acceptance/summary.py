@@ -21,6 +21,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table."""
+    if not _outcomes:
+        return  # reading every scenario takes seconds
     results = [Result(one, _outcomes[one.name]) for one in load_all() if one.name in _outcomes]
     if results:
         terminalreporter.section("scenarios")

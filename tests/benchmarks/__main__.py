@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 
 from bridge_client import Connector, Status
@@ -19,7 +20,8 @@ from bridge_core.protocol.messages import Open, decode_body, encode_body
 from bridge_core.protocol.operations import Purpose
 from bridge_core.protocol.signing import RequestKeys, request_mac_holds, sign_request
 from bridge_core.protocol.token import RequestToken, parse_request
-from tests.benchmarks import advisor, floor
+from bridge_core.risk.order import Proposal
+from tests.benchmarks import advisor, floor, stopping, terminal5
 from tests.benchmarks.place import account
 from tests.benchmarks.table import quantile, row, timed
 
@@ -83,6 +85,27 @@ def commits(folder: Path) -> list[float]:
     return times
 
 
+def fill(bridge: Connector, count: int, *, forget: bool = False) -> list[float]:
+    """Return microseconds of so many filled orders; `forget` the picture before each of them."""
+    times = []
+    for _ in range(count):
+        if forget:
+            bridge._book.seen = None
+        begun = time.perf_counter()
+        result = bridge.buy("EURUSD", "0.01")
+        times.append((time.perf_counter() - begun) * 1e6)
+        assert result.status is Status.FILLED, str(result)
+        bridge.close_position(result)  # not timed: the paper broker holds so many only
+    return times
+
+
+def judgement(bridge: Connector) -> list[float]:
+    """Return microseconds of judging an entry by every check, on a picture that is at hand."""
+    bridge.sync_all()
+    order = Proposal(kind="OPEN", symbol="EURUSD", type="BUY", volume=Decimal("0.01"), deviation=20)
+    return timed(lambda: bridge._judge.verdict(order), 2_000)
+
+
 def hung(bridge: Connector) -> list[float]:
     """Return PING times while an order hangs at the broker."""
     order = threading.Thread(
@@ -141,15 +164,12 @@ def main() -> int:
             pings = timed(bridge.ping, PINGS)
             row("PING, signed, over CURVE", pings, base, "aim: 1.5 x floor")
             time.sleep(FORGET_S)
-            opens: list[float] = []
-            for _ in range(OPENS):
-                begun = time.perf_counter()
-                result = bridge.buy("EURUSD", "0.01")
-                opens.append((time.perf_counter() - begun) * 1e6)
-                assert result.status is Status.FILLED, str(result)
-                bridge.close_position(result)  # not timed: the paper broker holds so many only
+            opens = fill(bridge, OPENS)
             aim = base + 4 * commit + 150
             row("OPEN, filled, durable", opens, base, f"aim: floor + 4 commits + 150 = {aim:.0f}")
+            row("  the connector's judgement of it", judgement(bridge), None)
+            asked = fill(bridge, OPENS // 3, forget=True)
+            row("  with a picture asked for first", asked, base, "one order in 1.5 s pays it")
             hanging = hung(bridge)
             limit = 2 * quantile(pings, 0.99)
             row("PING while the broker hangs", hanging, base, f"aim: p99 within {limit:.0f}")
@@ -162,6 +182,8 @@ def main() -> int:
                 time.sleep(FORGET_S)
                 times, rate = crowd(connector, clients, rounds)
                 row(f"PING, {clients} connectors at once", times, base, f"{rate:.0f} a second")
+        stopping.measure(folder / "stopping", base)
+        terminal5.measure(folder / "terminal5", base)
         advisor.measure(folder / "advisor", base)
     print(f"on {os.cpu_count()} processors; nothing is asserted")
     return 0

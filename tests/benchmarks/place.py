@@ -23,7 +23,10 @@ from bridge_server.wiring import Hop, build_server
 
 HANG_S = 6.0
 # The default rates would measure the rate limiter.
-RATES = "\n[rates]\nentry_per_s = 100000\nreduce_per_s = 100000\nsettle_per_s = 100000\n"
+RATES = (
+    "\n[rates]\nentry_per_s = 100000\naccount_entry_per_s = 100000\nreduce_per_s = 100000\n"
+    "settle_per_s = 100000\n"
+)
 
 
 class HangingPaper(PaperBackend):
@@ -60,8 +63,8 @@ def account(folder: Path, port: int) -> Iterator[Path]:
     for side in ("server/server.toml", "connector/connector.toml"):
         path = home / side
         path.write_text(path.read_text().replace("max_positions = 1 ", "max_positions = 10000 "))
+        path.write_text(path.read_text() + RATES)
     config = home / "server" / "server.toml"
-    config.write_text(config.read_text() + RATES)
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.place", str(config)], stderr=subprocess.DEVNULL
     )

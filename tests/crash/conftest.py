@@ -13,7 +13,7 @@ from tests.crash.matrix import Matrix
 from tests.crash.stage import Run, Stage
 from tests.crash.table import POINTS, Point
 
-PIPELINES: Final = 10
+PIPELINES: Final = 14
 _SOAK: Final = bool(os.environ.get("ZTB_SOAK"))
 _TIMES: Final = 500 if _SOAK else 20
 _report: list[str] = []

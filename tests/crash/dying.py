@@ -109,6 +109,7 @@ def server_stalls(run: Run, point: Point, turn: int) -> End:
 def dies_with_the_message_unread(run: Run, point: Point, turn: int) -> End:
     server = run.serve()
     bridge = opened(run)
+    bridge.check_order("EURUSD", "BUY", 0.01)  # the picture is new: the next message is the order
     freeze(server)
     assert not buy(bridge, point).final
     time.sleep(0.02)  # it is in S's inbound queue by now

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -17,7 +16,7 @@ from bridge_client import Connector
 from tests.support.doom import SUBJECT
 from tests.support.faulty_disk import FaultyDisk, library
 from tests.support.raw_client import RawClient
-from tests.support.running import Account, free_port, make_account
+from tests.support.running import Account, copy_account, free_port, make_account
 from tests.support.zygote import Child, Zygote
 
 __all__ = ["CLIENT", "FIRST", "Plan", "Run", "Stage"]
@@ -51,6 +50,8 @@ class Stage:
     def _warm_up(self) -> None:
         # The copies begin with a journal, a broker with quotes and a connector's journal.
         _connect_to(self._template, "ttl_ms = 5000")
+        config = str(self._template.config)
+        self.zygote.rehearse("tests.support.doomed_server", {"config": config})
         with Run(self, self._template) as run:
             run.serve()
             with run.connector() as bridge:
@@ -61,12 +62,8 @@ class Stage:
     def open(self, ttl_ms: int = 5_000) -> Run:
         """Return a run with a fresh account; close it by leaving its `with` block."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        shutil.copytree(
-            self._template.folder, folder / "demo", ignore=shutil.ignore_patterns("reserve")
-        )
+        copy_account(self._template.folder, folder / "demo")
         account = Account(folder / "demo", self._ports.get())
-        # The reserve is only ever removed, never written to: one serves all.
-        os.link(self._template.state / "reserve", account.state / "reserve")
         account.edit(f"port = {self._template.port}", f"port = {account.port}")
         _connect_to(account, f"ttl_ms = {ttl_ms}")
         return Run(self, account, copied=True)

@@ -73,3 +73,18 @@ def test_a_full_disk_begins_nothing_answers_everybody_and_is_forgotten_once_ther
     bridge.close()
     server.kill()
     assert judge_run(run, run.serve()).status == "FILLED"
+
+
+def test_a_halt_on_a_full_disk_outlives_kill_9(run: Run, small: Path) -> None:
+    server = run.serve()
+    bridge = opened(run)
+    assert bridge.buy("EURUSD", "0.01", client_order_id=SUBJECT, comment=SUBJECT).final
+    _fill(small / "ballast")
+    client = run.raw()
+    assert client.stop(Op.HALT).status == "OK"
+    bridge.close()
+    server.kill()
+    assert (small / "halted").read_text("utf-8").startswith("HALTED ")
+    (small / "ballast").unlink()
+    run.serve()
+    assert run.raw().hello().state == "HALTED"

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -18,8 +19,10 @@ from bridge_core.host import keyfiles
 from bridge_core.host.keyfiles import (
     load_key_file,
     parse_key_hex,
+    put_in_place,
     random_key,
     read_secret_file,
+    remove_in_place,
     save_key_file,
     weak_key_problem,
     write_secret_file,
@@ -327,3 +330,35 @@ def test_other_spellings_of_a_key_are_refused_and_not_shown(text: str) -> None:
         parse_key_hex(text)
     assert caught.value.code == "KEY_FILE"
     assert text.strip()[:20] not in str(caught.value) or not text
+
+
+class HeldOpen:
+    """A path that cannot be renamed or removed the first times, as one that a scanner reads."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.done = 0
+
+    def replace(self, _path: object) -> None:
+        if self.times:
+            self.times -= 1
+            raise PermissionError(13, "Access is denied")
+        self.done += 1
+
+    def unlink(self, *, missing_ok: bool) -> None:
+        self.replace(missing_ok)
+
+
+@pytest.mark.parametrize("times", [0, 1, 5])
+def test_a_file_that_is_held_open_for_a_moment_is_waited_for(times: int, tmp_path: Path) -> None:
+    fresh, gone = HeldOpen(times), HeldOpen(times)
+    put_in_place(cast("Path", fresh), tmp_path, patience_s=10)
+    remove_in_place(cast("Path", gone), patience_s=10)
+    assert (fresh.done, gone.done) == (1, 1)
+
+
+def test_a_file_that_is_held_open_for_good_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError):
+        put_in_place(cast("Path", HeldOpen(10**9)), tmp_path, patience_s=0.05)
+    with pytest.raises(PermissionError):
+        remove_in_place(cast("Path", HeldOpen(1)), patience_s=0)

@@ -281,6 +281,35 @@ def test_the_file_is_rotated_and_five_are_kept(file: Path, monkeypatch: pytest.M
     assert "n=399" in file.read_text(encoding="ascii").splitlines()[-1]
 
 
+def test_a_file_that_may_not_be_renamed_grows_on_and_is_rotated_later(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        tries.append(1)
+        raise PermissionError(13, "Access is denied")
+
+    tries: list[int] = []
+    monkeypatch.setattr(logs, "_FILE_BYTES_MAX", 2_000)
+    logger = setup_logging("ztb.test", file=file, debug=False)
+    logger.removeHandler(logger.handlers[0])
+    for n in range(50):
+        log_event(logger, logging.INFO, "x", n=n)
+    older = sorted(file.parent.glob("server.log.*"))
+    texts = [path.read_bytes() for path in older]
+    with monkeypatch.context() as held:
+        held.setattr(os, "rename", refuse)
+        for n in range(50, 250):
+            log_event(logger, logging.INFO, "x", n=n)
+    assert 1 < len(tries) < 10
+    assert [path.read_bytes() for path in older] == texts
+    lines = file.read_text("ascii").splitlines()
+    assert [line.rpartition("n=")[2] for line in lines[-200:]] == [str(n) for n in range(50, 250)]
+    for n in range(250, 350):
+        log_event(logger, logging.INFO, "x", n=n)
+    close(logger)
+    assert file.stat().st_size <= 2_000
+
+
 def test_a_file_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"")
     with pytest.raises(ConfigError) as caught:

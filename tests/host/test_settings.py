@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -214,6 +215,7 @@ def test_no_file_is_searched_for_upwards(tmp_path: Path) -> None:
         load_env(below / ".env", ENV)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="platform: POSIX modes")
 def test_an_open_env_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="chmod 600"):
         env(tmp_path, "MT5_LOGIN=1\n", 0o644)

@@ -159,7 +159,8 @@ def test_a_setting_that_does_not_hold_is_refused(
 def test_a_missing_folder_a_folder_and_a_link_are_refused(tmp_path: Path) -> None:
     link = tmp_path / "link.db"
     link.symlink_to(tmp_path / "elsewhere.db")
-    for wrong in (tmp_path / "none" / "j.db", tmp_path, link):
+    links = [link] if link.is_symlink() else []  # wine 8.0 makes none and does not say so
+    for wrong in (tmp_path / "none" / "j.db", tmp_path, *links):
         with pytest.raises(ConfigError) as caught:
             open_database(wrong, exclusive=True)
         assert caught.value.code == "JOURNAL_NOT_DURABLE"

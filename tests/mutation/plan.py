@@ -61,6 +61,7 @@ PLAN: Final[dict[str, tuple[str, ...]]] = {
     "bridge_server/core/reconcile.py": (
         "tests/server/core/test_reconcile.py",
         "tests/server/core/test_reconcile_facts.py",
+        "tests/server/core/test_reconcile_whole.py",
         "tests/server/core/test_values.py",
     ),
     "bridge_server/journal.py": (

@@ -15,14 +15,17 @@ from bridge_client.book import Book
 from bridge_client.desk import Desk
 from bridge_client.drafts import Draft
 from bridge_client.journal import ConnectorJournal
+from bridge_client.judging import Judge
 from bridge_client.link import Link
 from bridge_client.mailbox import Mailbox
-from bridge_client.order import Driver, Order
+from bridge_client.order import Driver, Order, rid_of
 from bridge_client.recall import resumed
-from bridge_client.risk import RiskFacts, RiskMonitor
+from bridge_client.risk import RiskMonitor
+from bridge_client.risk_keeper import RiskKeeper
 from bridge_client.session import Answer, Exchange, Identity, Session
 from bridge_client.transport import Transport
 from bridge_client.witness import Now
+from bridge_core.protocol.chain import Head
 from bridge_core.protocol.codes import Refusal, Status
 from bridge_core.protocol.errors import RemoteProtocolError
 from bridge_core.protocol.messages import GetRange, Request
@@ -31,6 +34,8 @@ from bridge_core.protocol.replies import LogPage, OrderView, decode_reply
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import make_tag
 from bridge_core.protocol.token import parse_reply
+from bridge_core.risk.policy import AccountLimits, Policy
+from bridge_core.risk.rates import Rates
 from tests.simulation.house import ACCT, key_sets
 from tests.simulation.network import Link as Cable
 from tests.simulation.network import Port
@@ -40,6 +45,7 @@ __all__ = ["SimConnector", "SimLink"]
 
 _HELLO_AGAIN_MS: Final = 500
 _IDLE_MS: Final = 1000
+_AGAIN_MS: Final = 200
 _LOG_MS: Final = 60_000
 _LOG_AGAIN_MS: Final = 1_000
 
@@ -100,7 +106,11 @@ class _SimDesk(Desk):
 
     def __init__(self, link: SimLink, journal: ConnectorJournal) -> None:
         self._link, self._journal, self._book = link, journal, Book()
-        self._admission = Admission(link, self._book, _no_facts, RiskMonitor(), self._live)
+        policy = Policy(allowed_symbols=frozenset(), symbols={}, account=AccountLimits())
+        self._keeper = RiskKeeper(policy)
+        # Drafts of the simulation carry no proposal: its connectors judge the link alone.
+        judge = Judge(link, self._book, policy, self._keeper, RiskMonitor())
+        self._admission = Admission(link, judge, Rates(), self._live)
         self._lock = threading.Lock()
         self._signing = threading.Lock()
         self._orders = {}
@@ -123,6 +133,11 @@ class _SimDesk(Desk):
         """Return why nothing is signed."""
         return self._admission.judge(draft, order)
 
+    def blocked(self) -> bool:
+        """Whether every entry is refused, whatever it is: clocks apart, or a forked record."""
+        forked = self._admission.fork or self._link.session.fork is not None
+        return bool(forked) or self._link.skew() is not None
+
     def signed(self, draft: Draft, order: Order) -> Refusal | None:
         """Sign and journal."""
         return self._sign(draft, order)
@@ -141,12 +156,14 @@ class SimConnector(Machine):
         self.path = world.folder / f"{kid}.db"
         self.orders: dict[str, Order] = {}
         self.wanted: dict[str, Draft] = {}
+        self._refused: dict[str, int] = {}
         self.on_signed: Callable[[str, Order], None] = lambda _id, _order: None
         self.on_told: Callable[[str, OrderView], None] = lambda _id, _view: None
         self._box = Mailbox(link=True)
         self._hello: tuple[Exchange, int] | None = None
         self._hello_at_ms = self._log_due_ms = 0
         self._log_asked: Exchange | None = None
+        self._kept: Head | None = None
         self._planned_ms = -1
 
     # --- life --------------------------------------------------------------------------------
@@ -161,7 +178,8 @@ class SimConnector(Machine):
         self.cable.on_reply = self.wake
         self.cable.before_send = self.step
         self._box, self._hello, self._planned_ms = Mailbox(link=True), None, -1
-        self._log_asked = None
+        self._log_asked = self._kept = None
+        self._refused = {}
         self.orders = {}
         self.link = SimLink(self, self.cable.port, self.name)
         self.journal = ConnectorJournal(self.path, ACCT, "paper")
@@ -211,11 +229,25 @@ class SimConnector(Machine):
         while (frames := self._box.take()) is not None:
             self._take_in(frames)
         if self.link.greeted:
+            blocked = self.desk.blocked()
             for client_order_id, draft in list(self.wanted.items()):
-                self._submit(client_order_id, draft)
+                again_ms = self._refused.get(client_order_id)
+                # The same verdict as a moment ago; a third of a run went into asking for it.
+                if again_ms is None or (
+                    self.world.now_ms >= again_ms and not (blocked and draft.entry)
+                ):
+                    self._submit(client_order_id, draft)
         self._look_at_record()
         due = self._drive()
-        self._plan(max(1, min(_IDLE_MS, due)))
+        self._plan(max(1, min(self._idle_ms(), due)))
+
+    def _idle_ms(self) -> int:
+        # Whoever wants nothing is woken by what arrives, and by the minute of the record.
+        if self.orders or self.wanted or self.cable.port.connected != self.link.greeted:
+            return _IDLE_MS
+        if not self.link.greeted or self.link.session.fork is not None:
+            return _LOG_MS
+        return self._log_due_ms - self.world.now_ms
 
     def _greet(self) -> None:
         now_ms = self.world.now_ms
@@ -235,14 +267,17 @@ class SimConnector(Machine):
                 self._hello_at_ms = self._log_due_ms = 0
                 self._keep_heads()
                 return
-        if self._log_asked is not None:
+        if self._log_asked is not None and rid_of(frames) == self._log_asked.rid:
             answer = self.link.accept(frames, self._log_asked)
             if answer is not None:
                 self._take_page(answer)
                 return
+        rid = rid_of(frames)
         for order in list(self.orders.values()):
-            self.driver.deliver(order, frames)
-            self._settle(order)
+            assert order.exchange is not None
+            if rid == order.exchange.rid or rid in order.questions:
+                self.driver.deliver(order, frames)
+                self._settle(order)
 
     def _look_at_record(self) -> None:
         # As the resolver does: after a HELLO to a new run, then each minute.
@@ -266,8 +301,9 @@ class SimConnector(Machine):
         if fork is not None:
             self.desk.latched(fork.why)
             self.journal.latch("LOG_FORK", fork.why, now_ms)
-        else:
-            self.journal.keep_pair(self.link.session.witness.top, now_ms)
+        elif self._kept != self.link.session.witness.top:
+            self._kept = self.link.session.witness.top
+            self.journal.keep_pair(self._kept, now_ms)
 
     # --- orders -------------------------------------------------------------------------------
 
@@ -280,7 +316,9 @@ class SimConnector(Machine):
             return
         if self.desk.judge(draft, order) is not None:
             self.desk.drop(order)  # it asks again as long as it wants the order
+            self._refused[client_order_id] = self.world.now_ms + _AGAIN_MS
             return
+        self._refused.pop(client_order_id, None)
         self.step("before intent")
         refusal = self.desk.signed(draft, order)
         assert refusal is None, refusal
@@ -291,7 +329,7 @@ class SimConnector(Machine):
         self.step("after intent")
 
     def _drive(self) -> int:
-        ahead = _IDLE_MS
+        ahead = _LOG_MS
         for order in list(self.orders.values()):
             due = self.driver.advance(order)
             self._settle(order)
@@ -310,6 +348,7 @@ class SimConnector(Machine):
         self.step("before outcome")
         pair = None if self.link.session.fork else self.link.session.witness.top
         self.journal.outcomes([(view, order.over)], self.clock.wall_ms(), pair)
+        self._kept = pair or self._kept
         self.step("after outcome")
         self._keep_heads()
         if order.over:
@@ -337,7 +376,3 @@ class SimConnector(Machine):
         self.cable.port.route(exchange.rid, self._box)
         self.cable.port.send(exchange.frames)
         return exchange
-
-
-def _no_facts(_symbol: str) -> RiskFacts:
-    raise AssertionError("drafts of the simulation carry no intent")

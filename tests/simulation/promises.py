@@ -20,7 +20,8 @@ from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
 from bridge_core.protocol.tag import child_rid
 from bridge_core.protocol.token import parse_reply, parse_request
-from bridge_server.core.ports import Executed, Submission
+from bridge_server.core.ports import Executed, Pending, Position, Submission
+from bridge_server.core.trading_state import Cause
 from bridge_server.journal import OrderRow
 from bridge_server.record import verify_file
 from tests.simulation.broker import Ground, SimBroker
@@ -34,6 +35,7 @@ _SHAPE: Final = "SHAPE"
 _NO_TAG: Final = frozenset({Op.MODIFY, Op.CANCEL, Op.FLATTEN})
 _RESUME_MS: Final = 15_000
 _DID: Final = frozenset({"FILLED", "PARTIAL", "WORKING", "DONE"})
+_ZERO: Final = Decimal(0)
 _CHARS: Final = SimBroker.comment_chars
 _FINAL: Final = frozenset(str(one) for one in FINAL)
 
@@ -64,9 +66,11 @@ class Promises:
         self.heads: dict[int, str] = {}
         self.rolled_back = False
         self._excused: set[str] = set()
+        self._opened = 0
         ground.on_begin = self._on_begin
         ground.on_executed = self._on_executed
         server.on_reply = self._on_reply
+        server.on_turn = self._on_turn
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -136,6 +140,37 @@ class Promises:
             other = self._did.setdefault(owner, submission.rid)
             if other != submission.rid:
                 raise Broken("S1", f"{owner} was executed as {other} and as {submission.rid}")
+        if submission.op is Op.OPEN and not self.rolled_back:  # its counts went with the record
+            self._opened += 1
+            self._within_limits(submission.rid)
+
+    def _within_limits(self, rid: str) -> None:
+        """Reckon the limits anew, from the broker's own book: what it shows and what it hides."""
+        book, risk = self._server.broker_book, self._server.settings.risk
+        held: list[Position | Pending] = [*book.positions.values(), *book.orders.values()]
+        for symbol, limits in self._server.settings.limits.items():
+            own = [one for one in held if one.symbol == symbol]
+            signed = [one.volume if one.type.startswith("BUY") else -one.volume for one in own]
+            longs, shorts = (sum((v for v in signed if sign * v > 0), _ZERO) for sign in (1, -1))
+            self._hold(rid, "max_positions", limits.max_positions, len(own))
+            resting = sum(one.symbol == symbol for one in book.orders.values())
+            self._hold(rid, "max_orders", limits.max_orders, resting)
+            self._hold(rid, "max_gross_volume", limits.max_gross_volume, longs - shorts)
+            self._hold(rid, "max_net_volume", limits.max_net_volume, abs(longs + shorts))
+        self._hold(rid, "max_open_orders", risk.max_open_orders, len(held))
+        self._hold(rid, "max_trades_per_day", risk.max_trades_per_day, self._opened)
+
+    def _hold(self, rid: str, name: str, limit: Decimal | int | None, value: Decimal | int) -> None:
+        if limit is not None and value > limit:
+            raise Broken("LIMIT", f"{rid} was carried out, {name} {limit} became {value}")
+
+    def _on_turn(self) -> None:
+        # Everything here was ordered, and only once, so the independent counter has to be quiet:
+        # what it stopped never began. A record set back knows less than the broker shows.
+        context = self._server.context
+        found = context.guard.causes.get(Cause.COUNTER) if context is not None else None
+        if found is not None and not self.rolled_back:
+            raise Broken("COUNTER", found.reason)
 
     # --- on the way back -------------------------------------------------------------------------
 
@@ -294,7 +329,9 @@ class Promises:
         lines = read_ledger(state / "ledger.jsonl")
         verdict = judge(lines, self.signed, ACCT)
         for name, held in verdict.promises.items():
-            if not held.kept:
+            # Of a record set back a FLATTEN may go on once more, as at the broker.
+            again = name == "S1" and self.rolled_back and held.offender not in self.signed
+            if not held.kept and not again:
                 raise Broken(name, f"{held.offender} in the ledger")
         whole = verify_file(state / "journal.db")
         if not isinstance(whole, Head):

@@ -46,11 +46,11 @@ class Outcome(NamedTuple):
     crashes: int
 
 
-def run(seed: int, steps: int = STEPS) -> Outcome:
+def run(seed: int, steps: int = STEPS, kind: type[Schedule] | None = None) -> Outcome:
     """Play the first `steps` steps of a schedule, then let everything heal, and judge."""
     base = _MEMORY if _MEMORY.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="ztb-sim-", dir=base))
-    schedule = Schedule(seed, folder)
+    schedule = (kind or Schedule)(seed, folder)
     broken = ""
     try:
         schedule.play(steps)
@@ -357,6 +357,8 @@ class Schedule:
             for order in client.orders.values()
         )
         self.promises.forks(self.clients)
+        self.close()
+        self.promises.of_files(self.server.state)
 
     def _at_rest(self) -> bool:
         service = self.server.service
@@ -365,7 +367,7 @@ class Schedule:
         return not any(client.orders for client in self.clients)
 
     def close(self) -> None:
-        """End every machine; judge the files if nothing was broken before."""
+        """End every machine."""
         for machine in (self.server, *self.clients, self.operator):
             machine.crash()
 

@@ -16,12 +16,15 @@ from typing import Final, cast
 from bridge_core.host.clock import ClockGuard
 from bridge_core.host.sqlite import Reserve
 from bridge_core.protocol.signing import Frames
+from bridge_server.alarms import Alarms
+from bridge_server.backends.paper_book import Book
 from bridge_server.context import Context
 from bridge_server.guard import HALTED_FILE, Guard
 from bridge_server.journal import Journal
 from bridge_server.publisher import Publisher
 from bridge_server.replier import Replier
 from bridge_server.service import Service
+from bridge_server.settings import make_policy
 from bridge_server.transport import Bell, Incoming, Transport
 from bridge_server.worker import ExecuteJob, Job, Post, Worker
 from tests.simulation.broker import Ground, SimBroker
@@ -33,6 +36,8 @@ __all__ = ["SimServer"]
 
 _BATCH: Final = 64
 _RESERVE_BYTES: Final = 4096
+# Without an order the loop has only clocks and ages to look at: each second, as the pump wakes it.
+_IDLE_MS: Final = 1_500
 _LOG: Final = logging.getLogger("ztb-simulated")
 _LOG.addHandler(logging.NullHandler())
 _LOG.propagate = False
@@ -134,12 +139,14 @@ class SimServer(Machine):
     def __init__(self, world: World, ground: Ground) -> None:
         super().__init__(world, "server")
         self.ground = ground
+        self.settings = settings(tight=world.seed % 3 == 2)
         self.network = Network(world, self._arrive)
         self.state = world.folder / "state"
         self.state.mkdir()
         self.service: Service | None = None
         self.context: Context | None = None
         self.on_reply: Callable[[Frames], None] = lambda _frames: None
+        self.on_turn: Callable[[], None] = lambda: None
         self.starts = 0
         self.slow_before_ms = self.slow_after_ms = 0
         self._transport = SimTransport(self)
@@ -193,8 +200,10 @@ class SimServer(Machine):
         self._worker = worker
         backend.start()
         transport = cast(Transport, self._transport)
+        publisher = Publisher(ACCT, incarnation, EVENT_KEY, transport.publish)
         context = Context(
-            settings=settings(),
+            settings=self.settings,
+            policy=make_policy(self.settings, self.state),
             sets=key_sets(),
             incarnation=incarnation,
             clock=clock,
@@ -207,11 +216,13 @@ class SimServer(Machine):
             worker=worker,
             replier=Replier(ACCT, key_sets(), incarnation, lambda: journal.head),
             transport=transport,
-            publisher=Publisher(ACCT, incarnation, EVENT_KEY, transport.publish),
+            publisher=publisher,
+            alarms=Alarms(publisher, clock, _LOG, None),
             log=_LOG,
             started_ms=clock.wall_ms(),
         )
         context.snapshot = backend.snapshot()
+        context.identity = context.snapshot.identity
         return context
 
     def lose(self) -> None:
@@ -249,7 +260,8 @@ class SimServer(Machine):
             return
         self._planned_ms = -1
         self.service.turn(0)
-        self.wake(max(1, self.service._wait_ms()))
+        self.on_turn()
+        self.wake(max(1, self.service._wait_ms()) if self.service.orders.flights else _IDLE_MS)
 
     def _pump(self) -> None:
         if self.service is not None:
@@ -276,6 +288,11 @@ class SimServer(Machine):
         shutil.copyfile(aside, self.state / "journal.db")
         for suffix in ("-wal", "-shm"):
             (self.state / f"journal.db{suffix}").unlink(missing_ok=True)
+
+    @property
+    def broker_book(self) -> Book:
+        """What the broker holds, hidden or not."""
+        return self._backend._book
 
     @property
     def halted(self) -> bool:

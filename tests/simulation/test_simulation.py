@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from tests.simulation.bugs import BUGS, planted
 from tests.simulation.schedule import run, shrink
+from tests.simulation.summary import COUNTED, SCHEDULES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHORT, LONG, SOAK = 200, 2_000, 100_000
@@ -25,6 +27,7 @@ FOUND: Final = tuple(
     for line in (Path(__file__).with_name("found.txt")).read_text("ascii").splitlines()
     if line and not line.startswith("#")
 )
+Record = Callable[[str, object], None]
 # Found at once, so they belong to the short run.
 QUICK: Final = (
     "reply before J3", "retry on timeout", "report a timeout as a rejection",
@@ -39,46 +42,40 @@ def _count() -> int:
     return SOAK if os.environ.get("ZTB_SOAK") else LONG
 
 
-def _play(*ranges: tuple[int, int]) -> list[dict[str, Any]]:
-    """Play ranges of seeds side by side, each in a process of its own."""
-    playing = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.simulation", f"{first}:{end}", "--json"],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for first, end in ranges
-    ]  # fmt: skip
-    said = []
-    for out, talk in [one.communicate() for one in playing]:
-        assert out, talk
-        facts = json.loads(out)
-        assert not facts["broken"], (
-            f"{talk}\n{facts['broken']}\n"
-            f"again: python -m tests.simulation {facts['seed']} --steps {facts['steps']}"
-        )
-        said.append(facts)
-    return said
+def _parts(first: int, end: int, parts: int) -> list[tuple[int, int]]:
+    """Cut a range of seeds, for as many test processes as there may be."""
+    cuts = [first + (end - first) * part // parts for part in range(parts + 1)]
+    return [(a, b) for a, b in pairwise(cuts) if a < b]
 
 
-Record = Callable[[str, object], None]
+def _play(first: int, end: int, record: Record) -> None:
+    """Play a range of seeds in a process of its own."""
+    played = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", f"{first}:{end}", "--json"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert played.stdout, played.stderr
+    facts = json.loads(played.stdout)
+    assert not facts["broken"], (
+        f"{played.stderr}\n{facts['broken']}\n"
+        f"again: python -m tests.simulation {facts['seed']} --steps {facts['steps']}"
+    )
+    record(SCHEDULES, [facts[name] for name in COUNTED])
 
 
-def _show(record: Record, kind: str, said: list[dict[str, Any]]) -> None:
-    names = ("schedules", "orders", "submissions", "crashes")
-    sums = {name: sum(facts[name] for facts in said) for name in names}
-    shown = "  ".join(f"{value} {name}" for name, value in sums.items())
-    record("simulated", f"{kind:52} {shown}  0 broken")
-
-
-def test_every_promise_holds_in_a_first_round_of_schedules(record_property: Record) -> None:
-    _show(record_property, "short", _play((0, SHORT // 2), (SHORT // 2, SHORT)))
+@pytest.mark.parametrize(("first", "end"), _parts(0, SHORT, 4))
+def test_every_promise_holds_in_a_first_round_of_schedules(
+    first: int, end: int, record_property: Record
+) -> None:
+    _play(first, end, record_property)
 
 
 @pytest.mark.long
-def test_every_promise_holds_in_every_schedule(record_property: Record) -> None:
-    end = SHORT + _count()
-    half = (SHORT + end) // 2
-    _show(record_property, "long", _play((SHORT, half), (half, end)))
+@pytest.mark.parametrize(("first", "end"), _parts(SHORT, SHORT + _count(), 16))
+def test_every_promise_holds_in_every_schedule(
+    first: int, end: int, record_property: Record
+) -> None:
+    _play(first, end, record_property)
 
 
 @pytest.mark.parametrize(("seed", "found"), FOUND)
@@ -87,8 +84,9 @@ def test_a_schedule_that_has_found_something_holds_now(seed: str, found: str) ->
 
 
 def _catch(name: str, record: Record) -> None:
+    near = 0 if os.environ.get("ZTB_SOAK") else BUGS[name].near
     with planted(name):
-        for seed in range(WITHIN):
+        for seed in range(near, near + WITHIN):
             outcome = run(seed)
             if outcome.broken:
                 promise = outcome.broken.partition(":")[0]

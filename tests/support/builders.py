@@ -15,6 +15,12 @@ from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames, RequestKeys, sign_request
 from bridge_core.protocol.tag import Tag, make_tag
 from bridge_core.protocol.token import RequestToken
+from bridge_core.risk.order import Flying
+from bridge_core.risk.picture import Picture
+from bridge_core.risk.policy import AccountLimits, Policy, SymbolLimits
+from bridge_core.risk.rates import Rates, TokenBuckets
+from bridge_core.risk.state import RiskState, day_of
+from bridge_server.backends.mt5_symbols import Mt5Symbol
 from bridge_server.core.gate import Admitted, Conditions, Drop, authenticate
 from bridge_server.core.orders import OrderState
 from bridge_server.core.ports import (
@@ -29,17 +35,16 @@ from bridge_server.core.ports import (
     Snapshot,
     SymbolSpec,
 )
-from bridge_server.core.rates import Rates, TokenBuckets
-from bridge_server.core.risk import Desk, SymbolLimits
+from bridge_server.core.proposal import everything
 from bridge_server.core.trading_state import Causes
 from bridge_server.journal import OrderRow
 from tests.vectors.examples import BODIES
 
 __all__ = [
     "ACCT", "CURVE", "INC", "KID", "MONO", "NOW", "RID", "TAG", "admit", "cancel_order",
-    "close_order", "conditions", "deal", "desk", "ended", "key_set", "limits_of", "modify_order",
-    "open_order", "pending", "position", "quote", "row", "scan", "sign", "snapshot", "spec",
-    "token",
+    "account_limits", "close_order", "conditions", "deal", "ended", "flying", "key_set",
+    "limits_of", "modify_order", "mt5_symbol", "open_order", "pending", "picture", "position",
+    "quote", "row", "scan", "sign", "snapshot", "spec", "state_of", "token",
 ]  # fmt: skip
 
 NOW: Final = 1_795_219_200_000
@@ -62,8 +67,18 @@ def spec(symbol: str = "EURUSD", **over: Any) -> SymbolSpec:
     fields: dict[str, Any] = {
         "symbol": symbol, "digits": 5, "point": _D("0.00001"), "volume_min": _D("0.01"),
         "volume_max": _D(100), "volume_step": _D("0.01"), "contract_size": _D(100_000),
+        "currency_base": symbol[:3], "currency_profit": symbol[3:6],
     }  # fmt: skip
     return SymbolSpec(**fields | over)
+
+
+def mt5_symbol(**over: Any) -> Mt5Symbol:
+    """A symbol as MetaTrader 5 shows it: market execution, IOC only, everything let in."""
+    fields: dict[str, Any] = {
+        "spec": spec(trade_mode="FULL"), "execution": 2, "filling_mode": 2, "trade_mode": 4,
+        "order_mode": 127, "expiration_mode": 15, "tick_size": _D("0.00001"),
+    }  # fmt: skip
+    return Mt5Symbol(**fields | over)
 
 
 def quote(bid: str = "1.10000", ask: str = "1.10010", symbol: str = "EURUSD") -> Quote:
@@ -140,14 +155,40 @@ def limits_of(**over: Any) -> SymbolLimits:
     return SymbolLimits(**fields | over)
 
 
-def desk(shot: Snapshot | None = None, **over: Any) -> Desk:
+def account_limits(**over: Any) -> AccountLimits:
+    """The required ones, which let everything here pass."""
+    fields: dict[str, Any] = {"max_daily_loss": "2%", "require_sl": False}
+    return AccountLimits(**fields | over)
+
+
+def state_of(**over: Any) -> RiskState:
+    """A day on which nothing has happened."""
     fields: dict[str, Any] = {
-        "allowed": frozenset({"EURUSD"}),
-        "limits": {"EURUSD": limits_of()},
-        "snapshot": shot if shot is not None else snapshot(),
-        "flying": {},
-    }
-    return Desk(**fields | over)
+        "day": day_of(NOW, 0), "day_equity": _D(10_000), "equity": _D(10_000),
+        "peak_equity": _D(10_000), "realised": _D(0),
+    }  # fmt: skip
+    return RiskState(**fields | over)
+
+
+def flying(symbol: str = "EURUSD", type: str = "BUY", **over: Any) -> Flying:  # noqa: A002  as above
+    return Flying(symbol=symbol, type=type, **{"volume": _D("0.01"), **over})
+
+
+def picture(shot: Snapshot | None = None, **over: Any) -> Picture:
+    """What the checks see of a snapshot; `allowed`, `limits` and `risk` are the policy's."""
+    shot = shot if shot is not None else snapshot()
+    policy = Policy(
+        allowed_symbols=over.pop("allowed", frozenset({"EURUSD"})),
+        symbols=over.pop("limits", {"EURUSD": limits_of()}),
+        account=over.pop("risk", account_limits()),
+    )
+    fields: dict[str, Any] = {
+        "policy": policy, "now_wall_ms": NOW, "market_ms": shot.market_ms,
+        "identity": shot.identity, "account": shot.account, "positions": shot.positions,
+        "orders": shot.orders, "quotes": shot.quotes, "symbols": shot.symbols,
+        "state": state_of(),
+    }  # fmt: skip
+    return Picture(**fields | over)
 
 
 def conditions(shot: Snapshot | None = None, **over: Any) -> Conditions:
@@ -155,7 +196,8 @@ def conditions(shot: Snapshot | None = None, **over: Any) -> Conditions:
     shot = shot if shot is not None else snapshot()
     fields: dict[str, Any] = {
         "now_ms": NOW, "mono_ms": MONO, "incarnation": INC, "ttl_ms_max": 5_000,
-        "clock_healthy": True, "causes": Causes(), "snapshot": shot, "desk": desk(shot),
+        "clock_healthy": True, "causes": Causes(), "snapshot": shot, "picture": picture(shot),
+        "ours": everything,
         "buckets": TokenBuckets(Rates()), "stopping": False, "queue_full": False,
         "id_taken": lambda _: False,
     }  # fmt: skip

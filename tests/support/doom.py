@@ -21,7 +21,7 @@ class Doom:
     """Does what the plan says at each place: {"at": {PLACE: [[WORD, …], …]}, "control": FILE}.
 
     Words: die; say (tell the test and go on); stall MS; rules [RULE, …] (see faulty_disk);
-    mute (nothing leaves any more).
+    mute (nothing leaves any more); mark FILE (make it, and go on).
     """
 
     def __init__(self, given: dict[str, Any], channel: Channel) -> None:
@@ -50,6 +50,8 @@ class Doom:
                 self.channel.say(word=place)
             elif word == "stall":
                 time.sleep(rest[0] / 1000)
+            elif word == "mark":
+                Path(rest[0]).touch()
             elif word == "rules":
                 assert self._disk is not None
                 self._disk.set(*(_rule(one) for one in rest[0]))

@@ -55,11 +55,11 @@ def _transaction(connection: Connection) -> Iterator[Connection]:
 class DoomedJournal(ConnectorJournal):
     """Names the transaction that is about the subject."""
 
-    def intend(self, row: Row) -> None:
+    def intend(self, row: Row, risk: str = "") -> None:
         if row.client_order_id == SUBJECT:
             _Fate.doom.at("intent begins")
             _Fate.stage, _Fate.awaited = "intent", row.rid
-        super().intend(row)
+        super().intend(row, risk)
 
     def outcomes(
         self,
@@ -67,12 +67,13 @@ class DoomedJournal(ConnectorJournal):
         now_ms: int,
         pair: Head | None = None,
         said: Mapping[str, Said] | None = None,
+        risk: str = "",
     ) -> None:
         told = list(views)
         if any(view.rid == _Fate.awaited for view, _ in told):
             _Fate.doom.at("outcome begins")
             _Fate.stage = "outcome"
-        super().outcomes(told, now_ms, pair, said)
+        super().outcomes(told, now_ms, pair, said, risk)
 
 
 class DoomedTransport(Transport):

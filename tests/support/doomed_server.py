@@ -1,6 +1,7 @@
 """A server on the paper broker that meets its end at a named place (see doom.py).
 
-Places, about the order with the comment `subject` unless they name another:
+Places, about the order with the comment `subject`, or an id that begins with `subject-`, unless
+they name another:
 STAGE begins, STAGE commits, STAGE committed: before a change of state is written, before its
 COMMIT, after it. The stages are j1, j2 (of a joined commit both), j3, unknown, fence, child (the
 J3 of a FLATTEN's child), parent (its J1), done (its J3), start (this run's first record).
@@ -14,19 +15,24 @@ subject has to queue: accepted, expired, halted, never. The subject itself may b
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bridge_core.host.clock import Clock
+from bridge_core.host.logs import redact
 from bridge_core.protocol.chain import Record
 from bridge_core.protocol.messages import Open
 from bridge_core.protocol.replies import OrderView
 from bridge_core.protocol.signing import Frames
 from bridge_server import wiring
+from bridge_server.answers import package_version
 from bridge_server.backends.paper import PaperBackend
 from bridge_server.core.orders import FINAL_STATES, OrderState
 from bridge_server.core.ports import Backend, Outcome, Scan, Submission
@@ -37,7 +43,7 @@ from bridge_server.wiring import BackendMaker, Hop, Server
 from tests.support.doom import SUBJECT, Doom
 from tests.support.zygote import Channel
 
-__all__ = ["Fate", "run", "serve"]
+__all__ = ["Fate", "arm_later", "rehearse", "run", "serve"]
 
 _HOLD_S = 10.0
 
@@ -53,7 +59,8 @@ class Fate:
 
 
 def _is_subject(row: OrderRow) -> bool:
-    return row.op == "OPEN" and f'"{SUBJECT}"'.encode() in row.body
+    named = (row.client_order_id or "").startswith(f"{SUBJECT}-")
+    return named or (row.op == "OPEN" and f'"{SUBJECT}"'.encode() in row.body)
 
 
 class DoomedJournal(Journal):
@@ -189,6 +196,37 @@ def run(given: dict[str, Any], channel: Channel) -> int:
         )  # fmt: skip
 
     return serve(given, channel, paper)
+
+
+def arm_later(plan: Path, channel: Channel) -> None:
+    """Let a plan come later: it is in the file at SIGUSR1, and `armed` is the answer."""
+
+    def arm(*_: object) -> None:
+        Fate.doom.arm(json.loads(plan.read_text("ascii")))
+        channel.say(word="armed")
+
+    signal.signal(signal.SIGUSR1, arm)
+
+
+def rehearse(given: dict[str, Any]) -> None:
+    """Do once what each server would do at its start, of an account with the same keys: half of
+    the processor's time of a start. Nothing is opened that a child must not have.
+    """
+    config = Path(given["config"])
+    settings = load_settings(config, Overrides())
+    wiring._load_keys(settings, config.parent, time.time_ns() // 1_000_000)
+    redact("the expression of all secrets is made")
+    package_version()
+    for kind in _heirs(msgspec.Struct):
+        # What msgspec knows of a type is made at its first use, and kept.
+        with suppress(TypeError):  # not a type that is ever read
+            msgspec.json.Decoder(kind)
+
+
+def _heirs(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for heir in kind.__subclasses__():
+        yield heir
+        yield from _heirs(heir)
 
 
 def serve(given: dict[str, Any], channel: Channel, make_backend: BackendMaker) -> int:

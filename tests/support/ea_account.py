@@ -26,7 +26,15 @@ from tests.support.fake_ea import FakeEa
 from tests.support.fake_ea_broker import Broker
 from tests.support.fake_ea_checks import EaInputs
 from tests.support.raw_client import RawClient
-from tests.support.running import Account, Running, free_port, run_ztb, wait_until
+from tests.support.running import (
+    Account,
+    Running,
+    copy_account,
+    free_port,
+    make_reserve,
+    run_ztb,
+    wait_until,
+)
 
 __all__ = ["EaHouse", "EaServer", "make_ea_account"]
 
@@ -41,12 +49,13 @@ def _template(mode: str) -> Path:
         "--backend", "ea", "--mode", mode, *(live if mode == "live" else ()),
     )  # fmt: skip
     run_ztb("keys", "add", "reduce", "--scope", "reduce", "--account", str(folder / "demo"))
+    make_reserve(folder / "demo")
     return folder
 
 
 def make_ea_account(folder: Path, *, mode: str = "live", extra: str = "") -> Account:
     """Return an account of its own on free ports."""
-    shutil.copytree(_template(mode) / "demo", folder / "demo")
+    copy_account(_template(mode) / "demo", folder / "demo")
     port = free_port()
     account = Account(folder / "demo", port)
     lines = account.config.read_text("utf-8").splitlines()

@@ -7,29 +7,24 @@ connector can be tested against drops, delays, duplicates, forgeries and restart
 from __future__ import annotations
 
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import zmq
 
-from bridge_core.host.bundles import Bundle
-from bridge_core.host.keyfiles import random_key, save_key_file
 from bridge_core.host.sockets import (
     ServerSocketSpec,
     ZapResponder,
-    new_curve_keys,
     server_socket,
 )
 from bridge_core.protocol import chain
 from bridge_core.protocol import messages as m
 from bridge_core.protocol.events import EventBody, event_topic, tick_stream, tick_topic
-from bridge_core.protocol.keys import KeySet, Mode, derive, request_purpose
-from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, ReplayClass, Scope
+from bridge_core.protocol.keys import KeySet, request_purpose
+from bridge_core.protocol.operations import OPERATIONS, Op, Purpose, ReplayClass
 from bridge_core.protocol.replies import (
     HelloReply,
     JournalPage,
@@ -53,75 +48,22 @@ from bridge_core.protocol.token import EventToken, ReplyToken, RequestToken, par
 from bridge_core.protocol.views import (
     AccountIdentity,
     AccountView,
+    DealView,
+    LimitView,
+    PendingView,
     PositionView,
     QuoteView,
     StreamPoint,
     SymbolView,
 )
+from tests.support.fake_kit import ACCT, Kit, free_ports, make_kit
 
 __all__ = [
     "Delay", "Drop", "FakeServer", "Fault", "Instead", "Kit", "Lose", "Twice", "free_ports",
     "make_kit",
 ]  # fmt: skip
 
-ACCT = "demo"
 Fault = Callable[["FakeServer", RequestToken, bytes, Frames], "list[Frames] | None"]
-
-
-def free_ports(count: int = 2) -> int:
-    """Return the first of so many free neighbouring ports on loopback."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                for n in range(1, count):
-                    with socket.socket() as other:
-                        other.bind(("127.0.0.1", port + n))
-            except OSError:
-                continue
-            return int(port)
-
-
-class Kit(msgspec.Struct):
-    """One account's keys and folder, as `ztb init` would make them."""
-
-    folder: Path
-    port: int
-    bundle: Bundle
-    server_curve: Any
-    event_key: bytes
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "connector.toml"
-
-
-def make_kit(folder: Path, *, scope: Scope = Scope.TRADE, ea: bool = False, more: str = "") -> Kit:
-    """Write a connector's folder and return it with what the fake server needs."""
-    port, server_curve, curve = free_ports(), new_curve_keys(), new_curve_keys()
-    event_root = random_key()
-    event = {
-        p: derive(event_root, mode=Mode.PAPER, acct=ACCT, kid="ev1", purpose=p)
-        for p in (Purpose.EVENT_SRV, Purpose.EVENT_EA)
-    }
-    bundle = Bundle(
-        kid="c1", acct=ACCT, mode=Mode.PAPER, scope=scope, ea=ea, root=random_key().hex(),
-        curve_public=curve.public.decode(), curve_secret=curve.secret.decode(),
-        server_public=server_curve.public.decode(), event_kid="ev1",
-        event_srv=event[Purpose.EVENT_SRV].hex(),
-        event_ea=event[Purpose.EVENT_EA].hex() if ea else "",
-    )  # fmt: skip
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    save_key_file(folder / "keys" / "connector.key", bundle)
-    (folder / "connector.toml").write_text(
-        f'account = "{ACCT}"\nmode = "paper"\nserver = "tcp://127.0.0.1:{port}"\n'
-        f'allowed_symbols = ["EURUSD", "GBPUSD"]\n{more}\n'
-        "[limits.EURUSD]\nmax_volume = 1.0\nmax_positions = 1000\n"
-        "[limits.GBPUSD]\nmax_volume = 1.0\nmax_positions = 1\n",
-        encoding="utf-8",
-    )
-    return Kit(folder, port, bundle, server_curve, event[Purpose.EVENT_SRV])
 
 
 class FakeServer:
@@ -137,6 +79,15 @@ class FakeServer:
         self.stored: dict[str, Frames] = {}
         self.executed: list[str] = []
         self.positions: dict[int, PositionView] = {}
+        self.pendings: dict[int, PendingView] = {}
+        self.deals: list[DealView] = []
+        self.limits: list[LimitView] = []
+        self.symbols = list(_SYMBOLS)
+        self.quotes = {"EURUSD": ("1.08500", "1.08512"), "GBPUSD": ("1.26000", "1.26010")}
+        self.money = {"balance": "10000", "equity": "9999.88", "free_margin": "9999.88"}
+        self.zone_ms: int | None = 0
+        self.asked_ago_ms = self.quote_ago_ms = 0
+        self.market_ahead_ms = 0
         self.log: list[tuple[bytes, bytes]] = []
         self.clock_ahead_ms = 0
         self.next_ticket = 1000
@@ -296,6 +247,8 @@ class FakeServer:
         base["client"] = getattr(body, "client", "")
         if isinstance(body, m.Open):
             self.next_ticket += 1
+            if "_" in body.type:
+                return self._rest(body, base)
             self.positions[self.next_ticket] = PositionView(
                 ticket=self.next_ticket, symbol=body.symbol, type=body.type, volume=body.volume,
                 open_price="1.08512", current_price="1.08500", sl=body.sl, tp=body.tp,
@@ -319,6 +272,17 @@ class FakeServer:
                 volume=held.volume, close_price="1.08500", profit="-0.12",
             )  # fmt: skip
         return OrderView(**base, status="DONE")
+
+    def _rest(self, body: m.Open, base: dict[str, Any]) -> OrderView:
+        ticket = self.next_ticket
+        self.pendings[ticket] = PendingView(
+            ticket=ticket, symbol=body.symbol, type=body.type, volume=body.volume,
+            price=body.price, sl=body.sl, tp=body.tp, rid=base["rid"],
+        )  # fmt: skip
+        return OrderView(
+            **base, status="WORKING", symbol=body.symbol, type=body.type, price=body.price,
+            requested_volume=body.volume, sl=body.sl, tp=body.tp, ticket=ticket,
+        )  # fmt: skip
 
     def finish(self, rid: str, **change: object) -> None:
         """Decide an order that was left open."""
@@ -352,8 +316,13 @@ class FakeServer:
             Op.GET_POSITIONS: lambda: Page(
                 positions=list(self.positions.values()), total=len(self.positions)
             ),
+            Op.GET_ORDERS: lambda: Page(
+                orders=list(self.pendings.values()), total=len(self.pendings)
+            ),
             Op.GET_QUOTE: lambda: Page(quotes=[QuoteView(symbol="EURUSD", bid="1.1", ask="1.2")]),
-            Op.GET_SYMBOL: lambda: Page(symbols=[_SYMBOL], total=1),
+            Op.GET_SYMBOL: lambda: Page(symbols=self.symbols, total=len(self.symbols)),
+            Op.GET_HISTORY: lambda: Page(deals=self.deals, total=len(self.deals)),
+            Op.GET_LIMITS: lambda: Page(limits=self.limits, total=len(self.limits)),
         }.get(op, lambda: StateReply(state="ACTIVE", time=self.now_ms()))  # fmt: skip
         return "OK", "-", made()
 
@@ -378,13 +347,25 @@ class FakeServer:
     def _account(self) -> AccountView:
         return AccountView(
             login=22437, server="EBC-Demo", kind="paper", currency="USD", margin_mode="hedging",
-            leverage=100, balance="10000", equity="9999.88", margin="0", free_margin="9999.88",
+            leverage=100, margin="0", zone_ms=self.zone_ms, time=self.asked_ms(),
+            market_time=self.now_ms() + self.market_ahead_ms, **self.money,
         )  # fmt: skip
+
+    def asked_ms(self) -> int:
+        """Return when the terminal was asked for what a picture shows."""
+        return self.now_ms() - self.asked_ago_ms
 
     def _sync(self) -> SyncReply:
         return SyncReply(
             account=self._account(), positions=list(self.positions.values()), state="ACTIVE",
-            streams=self.points(), time=self.now_ms(),
+            orders=list(self.pendings.values()), streams=self.points(), time=self.now_ms(),
+            quotes=[
+                QuoteView(
+                    symbol=name, bid=bid, ask=ask, time=self.now_ms() + self.market_ahead_ms,
+                    asked=self.asked_ms() - self.quote_ago_ms,
+                )
+                for name, (bid, ask) in self.quotes.items()
+            ],
         )  # fmt: skip
 
     # --- the record ----------------------------------------------------------------------------
@@ -450,9 +431,12 @@ class FakeServer:
         self._tell.append((topic, frames))
 
 
-_SYMBOL = SymbolView(
-    symbol="EURUSD", digits=5, point="0.00001", volume_min="0.01", volume_max="100",
-    volume_step="0.01", contract_size="100000",
+_SYMBOLS = tuple(
+    SymbolView(
+        symbol=f"{base}USD", digits=5, point="0.00001", volume_min="0.01", volume_max="100",
+        volume_step="0.01", contract_size="100000", currency_base=base, currency_profit="USD",
+    )
+    for base in ("EUR", "GBP")
 )  # fmt: skip
 
 

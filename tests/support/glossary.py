@@ -158,6 +158,7 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
         "ms": _N("ms", "last round trip"),
     },
     "AccountView": {
+        "zone_ms": _N("ms", "the broker's clock minus UTC: its trading day; null = not known"),
         "leverage": _N("", "leverage, 100 = 1:100"),
         "margin_level": _N("percent", "equity / margin, empty without margin"),
         "profit": _N("account currency", "floating profit"),
@@ -172,7 +173,8 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
     "DealView": {
         "ticket": _N("", "the position it belongs to"),
         "type": _N("", "BUY or SELL"),
-        "entry": _N("", "IN or OUT"),
+        "entry": _N("", "IN or OUT; INOUT turned a netting position, OUT_BY closed it against "
+                        "another"),
         "reason": _N("", "of an OUT: SL TP STOP_OUT MANUAL OURS"),
         "time": _N("UTC ms", "market time"),
     },
@@ -192,6 +194,25 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
         "currency_base": _N("", "base currency"),
         "currency_profit": _N("", "currency of the profit"),
         "allowed": _N("", "whether this server trades it"),
+        "tick_size": _N("quote currency", "prices are multiples of it, 0 = of `point`"),
+        "tick_value": _N(
+            "account currency",
+            "what one lot gains or loses by one `tick_size` (else `point`), as the broker says it",
+        ),
+        "trade_mode": _N("", "FULL, LONGONLY, SHORTONLY, CLOSEONLY or DISABLED; empty = not told"),
+        "execution": _N("", "REQUEST, INSTANT, MARKET or EXCHANGE; empty = not told"),
+        "filling": _N("", "those of FOK, IOC and RETURN that a market order may have"),
+        "session": _N("", "OPEN while ticks come, CLOSED after 5 minutes without one"),
+    },
+    "DeadManView": {
+        "state": _N("", "off, waiting (for the first heartbeat), armed or fired"),
+        "policy": _N("", "reduce-only, cancel or flatten"),
+        "after_ms": _N("ms", "the silence that fires it"),
+        "silent_ms": _N("ms", "how long the last heartbeat is ago, 0 before the first"),
+        "fired": _N("UTC ms", "when it fired, 0 if a heartbeat came since"),
+        "rid": _N("", "its last FLATTEN, empty if a heartbeat came since"),
+        "note": _N("", "what that waits for"),
+        "ea": _N("", "what an EA says of its own switch (14.5)"),
     },
     "LimitView": {
         "name": _N("", "name of the limit"),
@@ -199,6 +220,7 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
         "value": _N("as the limit's", "the limit, empty = off"),
         "used": _N("as the limit's", "what is used of it"),
         "headroom": _N("as the limit's", "what is left of it"),
+        "by": _N("", "who holds to it: server, or ea for its caps"),
     },
     "StreamPoint": {"stream": _N("", "name of the stream"), "seq": _N("", "last number given")},
     "HelloReply": {
@@ -221,6 +243,7 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
         "counters": _N("", "HEALTH: counters by name (dropped_mac, denied_EXPIRED ...)"),
         "backend": _N("", "HEALTH: which executor, and its own remark"),
         "terminal_ms": _N("ms", "PING: last round trip to the terminal"),
+        "dead_man": _N("", "not in PING: the dead-man's switch (12.1)"),
     },
     "Page": {
         "deals": _N("", "deals, oldest first"),
@@ -249,6 +272,7 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
         "dispatched_at": _N("UTC ms", "when its intent was durable"),
         "ended_at": _N("UTC ms", "when it became final"),
         "execution_time": _N("UTC ms", "market time of the execution"),
+        "zone_ms": _N("ms", "the broker's clock minus UTC by which it was read, 0 also if unknown"),
         "server_ms": _N("ms", "how long the executor took"),
         "children": _N("", "FLATTEN: one entry for each ticket"),
         "existing": _N("", "DUPLICATE_ID: the order that has the client_order_id"),
@@ -275,7 +299,7 @@ SPECIAL: Final[dict[str, dict[str, Note]]] = {
         "type": _N("", "which event this is"),
         "time": _N("UTC ms", "market time of the fact"),
         "side": _N("", "BUY or SELL, or a pending order's type"),
-        "level": _N("", "alert: `info`, `warning` or `error`"),
+        "level": _N("", "alert: `info`, `warning`, `error` or `critical` (10.1)"),
         "message": _N("", "alert, state_changed: words"),
         "state": _N("", "heartbeat, state_changed: the trading state"),
         "server_time": _N("UTC ms", "the server's clock when it was signed"),

@@ -79,3 +79,10 @@ class Listener:
             if one is not None and one.body.type == type_:
                 return one
         raise AssertionError(f"no {type_}: {[one.body.type for one in self.heard]}")
+
+    def alerts_until(self, code: str) -> list[str]:
+        """Return the codes of the next alerts, up to the first with this code."""
+        codes: list[str] = []
+        while code not in codes:
+            codes.append(self.wait_for("alert").body.code)
+        return codes

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bridge_client import Connector
+from bridge_client.risk import RiskMonitor
 from tests.support.running import Account, Process, make_account
 
 __all__ = ["LivedDay"]
@@ -56,9 +57,12 @@ class LivedDay:
             bridge.sell("EURUSD", 0.2, client_order_id="sold")
             rests = bridge.buy_limit("EURUSD", 0.1, price=0.9, client_order_id="rests")
             bridge.cancel_order(rests, client_order_id="cancelled")
+            judged, bridge._judge._monitor = bridge._judge._monitor, RiskMonitor(())
+            # As a connector that judges nothing would send it: the server refuses.
             bridge.buy_limit("EURUSD", 0.1, price=9, client_order_id="wrong-side")
+            bridge._judge._monitor = judged
             bridge.close_position(bought, client_order_id="closed")
-            bridge.buy("EURUSD", 500, client_order_id="too-much")
+            bridge.buy("EURUSD", 50, client_order_id="too-much")
             bridge.halt("lunch")
             bridge.buy("EURUSD", 0.1, client_order_id="halted")
             bridge.flatten("end of day", client_order_id="flat")

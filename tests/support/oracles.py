@@ -170,7 +170,8 @@ def _difference(done: list[LedgerLine], view: OrderView, said: str) -> str:
     result = done[0].result
     if view.op == Op.OPEN and result.get("ticket") not in (None, view.ticket):
         return f"{said} ticket={view.ticket}, and the broker's is {result['ticket']}"
-    if view.status == Status.FILLED and view.op in (Op.OPEN, Op.CLOSE):
+    measured = view.code != ReasonCode.HUMAN  # a person names a ticket, and no numbers
+    if view.status == Status.FILLED and measured and view.op in (Op.OPEN, Op.CLOSE):
         price = view.close_price if view.op == Op.CLOSE else view.price
         for name, shown in (("volume", view.volume), ("price", price)):
             truth = result.get(name)

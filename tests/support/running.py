@@ -33,23 +33,28 @@ from tests.support.raw_client import RawClient
 from tests.support.scripted_backend import ScriptedBackend
 
 __all__ = [
-    "Account", "Process", "Running", "free_port", "make_account", "remove_template", "run_ztb",
-    "wait_until",
+    "Account", "Process", "Running", "copy_account", "free_port", "make_account", "make_reserve",
+    "remove_template", "run_ztb", "wait_until",
 ]  # fmt: skip
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+# Starting a process takes long on Windows, and seconds under wine.
+_SLOW: Final = 8 if sys.platform == "win32" else 1
 _START_S: Final = 15.0
 _PORTS: Final = list(range(9_999, 20_000 - 2, 3))
 _taken: Final[dict[int, FileLock]] = {}
 _choosing: Final = threading.Lock()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until something holds; fail if it does not in time."""
-    until = time.monotonic() + seconds
+def wait_until(holds: Callable[[], bool], seconds: float = 5.0, every: float = 0.005) -> None:
+    """Wait until something holds, looking `every` so many seconds; fail if it does not in time.
+
+    What asks a process again and again should leave it the time to do what is waited for.
+    """
+    until = time.monotonic() + seconds * _SLOW
     while not holds():
         assert time.monotonic() < until, "it never came true"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def _is_free(port: int) -> bool:
@@ -84,8 +89,10 @@ def free_port() -> int:
     first = os.getpid() * 37 % len(_PORTS)
     with _choosing:  # a file lock does not tell the threads of one process apart
         for port in _PORTS[first:] + _PORTS[:first]:
-            free = port not in _taken and all(_is_free(port + k) for k in range(3))
-            if free and _claim(port):
+            # The lock first: a look binds the port for a moment, and a server that restarts on a
+            # port of another test's would find it in use.
+            claimed = port not in _taken and _claim(port)
+            if claimed and all(_is_free(port + k) for k in range(3)):
                 return port
     raise AssertionError("no free ports")
 
@@ -107,10 +114,22 @@ def _template() -> Path:
     run_ztb("init", "demo", "--symbol", "EURUSD", "--max-volume", "1", "--out", str(folder))
     for scope in ("query", "reduce", "trade"):
         run_ztb("keys", "add", scope, "--scope", scope, "--account", str(folder / "demo"))
-    state = folder / "demo" / "server" / "state"
-    state.mkdir(mode=0o700)
-    Reserve(state / "journal.db").ensure()  # copied faster than made anew
+    make_reserve(folder / "demo")
     return folder
+
+
+def make_reserve(account: Path) -> None:
+    """Make the journal's reserve of an account that `copy_account` will copy."""
+    state = account / "server" / "state"
+    state.mkdir(mode=0o700)
+    Reserve(state / "journal.db").ensure()
+
+
+def copy_account(model: Path, folder: Path) -> None:
+    """Copy an account's folder. Its reserve is only ever removed, never written to: one for all."""
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("reserve"))
+    reserve = "server/state/reserve"
+    os.link(model / reserve, folder / reserve)
 
 
 def remove_template() -> None:
@@ -155,7 +174,7 @@ class Account(NamedTuple):
 
 def make_account(folder: Path, *, extra: str = "") -> Account:
     """Return an account of its own with limits that do not get in the way."""
-    shutil.copytree(_template() / "demo", folder / "demo")
+    copy_account(_template() / "demo", folder / "demo")
     port = free_port()
     account = Account(folder / "demo", port)
     lines = account.config.read_text("utf-8").splitlines()
@@ -246,9 +265,9 @@ class Running:
 class Process:
     """A server in a process of its own, on the paper broker."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, module: str = "bridge_server") -> None:
         self.account = account
-        command = [sys.executable, "-m", "bridge_server", "run", "--config", str(account.config)]
+        command = [sys.executable, "-m", module, "run", "--config", str(account.config)]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -159,14 +160,14 @@ class Child:
 class Zygote:
     """The test's end: asks for children. Usable from several threads."""
 
-    def __init__(self, preload: Path | None = None) -> None:
+    def __init__(self, preload: Path | None = None, warm: Sequence[str] = ()) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         if preload is not None:
             environment["LD_PRELOAD"] = str(preload)
         # In a session of its own: Ctrl-C reaches the test, which ends it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.zygote", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.support.zygote", str(theirs.fileno()), *warm],
             cwd=ROOT, env=environment, pass_fds=(theirs.fileno(),), start_new_session=True,
         )  # fmt: skip
         theirs.close()
@@ -181,6 +182,11 @@ class Zygote:
         answer = self._ask(request, (its.fileno(),))
         its.close()
         return Child(self, answer["pid"], Channel(mine), errors)
+
+    def rehearse(self, module: str, given: dict[str, Any]) -> None:
+        """Let it do once, by `module.rehearse(given)`, what each of its children would do anew."""
+        trouble = self._ask({"do": "rehearse", "module": module, "given": given})["trouble"]
+        assert not trouble, trouble
 
     def reap(self, pid: int) -> int:
         """Return the wait status of a child whose channel has ended."""
@@ -224,8 +230,11 @@ class _Nursery:
             if not raw:
                 break
             request = json.loads(raw)
+            answer: dict[str, int | str | None]
             if request["do"] == "spawn":
-                answer: dict[str, int | None] = {"pid": self._fork(request, descriptors[0])}
+                answer = {"pid": self._fork(request, descriptors[0])}
+            elif request["do"] == "rehearse":
+                answer = {"trouble": _rehearse(request)}
             else:
                 answer = {"status": self._reap(request["pid"])}
             self._control.send(json.dumps(answer).encode())
@@ -253,6 +262,20 @@ class _Nursery:
             os.waitpid(pid, 0)
 
 
+def _rehearse(request: dict[str, Any]) -> str:
+    try:
+        importlib.import_module(request["module"]).rehearse(request["given"])
+    except Exception:  # noqa: BLE001  the test has to see it
+        return traceback.format_exc()
+    _freeze()
+    return ""
+
+
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()  # children share these pages
+
+
 def _live(request: dict[str, Any], channel: Channel) -> None:
     """Be the child; never returns."""
     code = 70
@@ -268,10 +291,9 @@ def _live(request: dict[str, Any], channel: Channel) -> None:
 
 
 def _main() -> None:
-    for name in _WARM:
+    for name in (*_WARM, *sys.argv[2:]):
         importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # children share these pages
+    _freeze()
     nursery = _Nursery(socket.socket(fileno=int(sys.argv[1])))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
