@@ -3,34 +3,39 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check bench fuzz mutation soak ea-build ea-check ea-planted \
-  clean
+  mt5-wheel clean test-core test-rest test-crash
+# Where this is set every process compiles the sources anew: a third of the time of the tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON ?=
 CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python
 VENV := .venv
-RUN := $(VENV)/bin/python
+RUN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 PRICES ?=
 # Most tests wait for sockets, disks and processes: more workers than processors end sooner.
-JOBS ?= 4
+JOBS ?= 5
 # How many schedules `make soak` simulates.
 SEEDS ?=
 # Which MQL4 programs `make ea-check` looks at; all under mql4/ if none is named. For `make demo`:
 # anything, and it goes through the Expert Advisor's source, which needs a C++ compiler.
 EA ?=
 # What has to be covered to the last branch: the contract and the judgement.
-PURE := bridge_core/protocol/*,bridge_server/core/*
+PURE := bridge_core/protocol/*,bridge_core/risk/*,bridge_server/core/*
 # They cover it by themselves; the rest of the suite runs without the tracer, which slows it.
-PURE_TESTS := tests/protocol tests/server/core
-# Has pipelines of its own, which workers would only play again.
-ALONE := tests/crash
+PURE_TESTS := tests/protocol tests/risk tests/server/core
+# Have pipelines of their own, which workers would only play again: beside the rest, not in it.
+ALONE := tests/crash tests/mql4/test_crash_points.py tests/mt5/test_crash_points.py
+# What `make test` plays of them, and how; `make test-long` says otherwise.
+WHICH := not long
+HOW := --dist worksteal
 CODE := bridge_core bridge_server bridge_client tests mql4/libzmq $(wildcard examples)
 
 help: ## this list
 	@echo "make demo              a paper trade from end to end, in one terminal"
 	@echo "make demo PRICES=FILE  the same on your prices: a MetaTrader export, or time,bid,ask"
 	@echo "make demo EA=1         orders through the MetaTrader 4 Advisor's source, killed and lied to"
-	@echo "make test              lint, types and every short test (about 7 minutes on two cores)"
-	@echo "make test-long         the long tests: more seeds, more crashes"
+	@echo "make test              lint, types and every short test (about 11 minutes on two cores)"
+	@echo "make test-long         the long tests: more seeds, more crashes (about 25 minutes more)"
 	@echo "make check             lint and types only"
 	@echo "make bench             benchmarks, beside the raw ZeroMQ floor"
 	@echo "make fuzz              every parser under atheris, a fixed number of runs"
@@ -40,6 +45,8 @@ help: ## this list
 	@echo "make ea-check          the Expert Advisor's source: lint, then C++ with every warning"
 	@echo "make ea-check EA=FILE  the same for your own .mq4 or .mqh"
 	@echo "make ea-planted        bugs planted in the Advisor's source, which its tests must notice"
+	@echo "make mt5-wheel         the newest MetaTrader5 wheel beside what its stand-in is made of"
+	@echo "make windows-check     the server and the MetaTrader5 wheel on Windows; on Linux under wine"
 	@echo "make clean             remove .venv and every cache"
 
 demo: $(VENV)/$(if $(EA),.test,.demo) ## a paper trade from end to end
@@ -50,17 +57,27 @@ check: $(VENV)/.test
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy $(CODE)
 
-# The types are checked by one processor; the other one compiles meanwhile.
+# What keeps one processor busy goes side by side, and so do the crash points, which mostly wait,
+# and the rest. Each part can be made by itself.
 test: $(VENV)/.test
-	@$(MAKE) --no-print-directory -j 2 check ea-build
-	$(RUN) -m coverage run -m pytest -m "not long" -q $(PURE_TESTS)
-	$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
-	$(RUN) -m pytest -m "not long" -q -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
-	$(RUN) -m pytest -m "not long" -q $(ALONE)
+	@$(MAKE) --no-print-directory -j 3 ea-build check test-core
+	@$(MAKE) --no-print-directory -j 2 test-crash test-rest
 
+# One after the other: a crash that waits its turn for too long is told as another outcome.
 test-long: $(VENV)/.test ea-build
-	$(RUN) -m pytest -m long -q -n $(JOBS) --dist loadfile --hypothesis-profile=long --ignore=$(ALONE)
-	$(RUN) -m pytest -m long -q $(ALONE)
+	@$(MAKE) --no-print-directory WHICH=long test-crash
+	@$(MAKE) --no-print-directory WHICH=long PURE_TESTS= JOBS=4 \
+	  HOW="--dist load --maxschedchunk 1 --hypothesis-profile=long" test-rest
+
+test-core: $(VENV)/.test
+	@$(RUN) -m coverage run -m pytest -m "not long" -q $(PURE_TESTS)
+	@$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
+
+test-rest: $(VENV)/.test
+	$(RUN) -m pytest -m "$(WHICH)" -q -n $(JOBS) $(HOW) $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
+
+test-crash: $(VENV)/.test
+	@$(RUN) -m pytest -m "$(WHICH)" -q $(ALONE)
 
 bench: $(VENV)/.test
 	$(RUN) -m tests.benchmarks
@@ -84,8 +101,16 @@ ea-check: $(VENV)/.made
 ea-planted: $(VENV)/.test
 	$(RUN) -m tests.mql4.hunt
 
+mt5-wheel: $(VENV)/.test
+	$(RUN) -m tests.mt5.wheel
+
+# Downloads CPython for Windows and wheels into build/windows the first time.
+windows-check: $(VENV)/.test
+	$(RUN) -m tests.windows
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --- set-up: once, and again only when pyproject.toml changed --------------------------------
 
