@@ -114,8 +114,12 @@ class Pulse:
         if up and running_ms > limits.STREAM_STALE_MS:
             state, why = "degraded", f"a call to the terminal has run for {running_ms / 1000:.0f} s"
         self._terminal.observe(state, why, now_ms, mono_ms)
-        reason = "" if up else "the terminal does not answer"
+        reason = "" if up else self._why_away()
         self._c.guard.condition(Cause.BROKER_LINK, now_ms, present=not up, reason=reason)
+
+    def _why_away(self) -> str:
+        shot = self._c.snapshot
+        return (shot.note if shot is not None else "") or "the terminal does not answer"
 
     def _self_test(self) -> None:
         if self._c.transport.self_test() and (self._c.hop is None or self._c.hop.self_test()):

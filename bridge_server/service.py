@@ -341,6 +341,7 @@ class Service:
             case Executed():
                 self._counting.look()
                 self.orders.on_ran(post)
+                self.settlement.lives.placed(post.outcome)
             case Observed(events, snapshot):
                 self._c.see(snapshot)
                 self._pulse.terminal(up=snapshot.connected)

@@ -216,7 +216,7 @@ class Settlement:
 
     def follow(self) -> None:
         """Read the broker's records when a WORKING order rests no more, to learn what it became."""
-        if self.lives.some_gone() and self._follows and self._scan_due_ms is None:
+        if self._follows and self.lives.some_gone() and self._scan_due_ms is None:
             self._scan_due_ms = self._c.clock.mono_ms()
 
     def on_event(self, event: EventBody) -> None:

@@ -213,12 +213,18 @@ def _state(body: Request, at: Conditions) -> Refusal | None:
         return Refusal(ReasonCode.UNKNOWN_ORDER_OPEN, limit=Cause.UNKNOWN, value=symbol)
     worst = [one.cause for one in at.causes if one.symbol in ("", symbol)]
     if _AWAY.issuperset(worst) and not (at.snapshot is not None and at.snapshot.connected):
-        return Refusal(ReasonCode.BROKER_DOWN, limit=",".join(worst))
+        return _away(at, ",".join(worst))
     return Refusal(code, limit=",".join(worst))
 
 
 # What lowers the state while the terminal is away; said by its own name as long as it is.
 _AWAY: Final = frozenset({Cause.BROKER_LINK, Cause.EA_STALE, Cause.RECOVERING})
+
+
+def _away(at: Conditions, limit: str = "") -> Refusal:
+    # With what the terminal last said about it, which is what there is to do.
+    value = at.snapshot.note if at.snapshot is not None else ""
+    return Refusal(ReasonCode.BROKER_DOWN, limit=limit, value=value)
 
 
 def _held(ticket: int, snapshot: Snapshot | None) -> Position | Pending | None:
@@ -244,6 +250,6 @@ def _shrinks(body: Open, at: Conditions) -> bool:
 
 def _risk(body: Request, at: Conditions) -> Refusal | None:
     if at.picture is None or at.snapshot is None or not at.snapshot.connected:
-        return Refusal(ReasonCode.BROKER_DOWN)
+        return _away(at)
     proposal = risk.propose(body, at.snapshot, at.ours)
     return risk.first_refusal(proposal, at.picture) if proposal is not None else None

@@ -60,7 +60,7 @@ def test_a_close_that_runs_after_its_absence_was_concluded_is_a_ghost_too(
     broker = ScriptedBackend()
     with Running(account, broker) as server:
         client = server.ready()
-        ticket = client.open().order().ticket
+        ticket = client.opened()
         broker.plan.append(late(0.5))
         lost = client.do(Op.CLOSE, close_body(ticket))
         wait_until(lambda: client.status(rid=lost.token.rid).subject().status == "DENIED")
@@ -77,7 +77,7 @@ def test_a_late_close_is_seen_by_its_deal_and_not_only_when_something_else_is_sc
     broker = ScriptedBackend()
     with Running(account, broker) as server:
         client = server.ready()
-        ticket = client.open().order().ticket
+        ticket = client.opened()
         broker.plan.append(late(0.5))
         lost = client.do(Op.CLOSE, close_body(ticket))
         wait_until(lambda: client.status(rid=lost.token.rid).subject().status == "DENIED")
@@ -110,6 +110,34 @@ def test_a_resting_order_that_ends_unseen_is_looked_up_in_the_records(account: A
         told = [row.record for row in page.rows if '"kind":"LIFE"' in row.record]
         assert ['"PARTIAL"' in one for one in told] == [True, False]
         assert '"CANCELLED"' in told[-1]
+
+
+def test_a_resting_order_that_no_picture_ever_showed_is_looked_up_until_the_records_tell(
+    account: Account,
+) -> None:
+    broker = ScriptedBackend()
+    broker.settle_ms = 300
+
+    def gone_at_once(broker: ScriptedBackend, submission: Submission) -> Outcome:
+        placed = broker.trade(submission)
+        broker.orders = {}
+        return placed
+
+    broker.plan.append(gone_at_once)
+    with Running(account, broker) as server:
+        client = server.ready()
+        placed = client.open(type="BUY_LIMIT", price="1.09000")
+        ticket, rid = placed.order().ticket, placed.token.rid
+        scans = len(broker.scans)
+        wait_until(lambda: len(broker.scans) > scans)  # and the records say nothing yet
+        assert _life(client, rid) == "WORKING"
+        end = EndedOrder(
+            ticket=ticket, symbol="EURUSD", life="CANCELLED", type="BUY_LIMIT",
+            volume=Decimal("0.10"),
+        )  # fmt: skip
+        broker.ended.append(end)
+        wait_until(lambda: _life(client, rid) == "CANCELLED")
+        assert server.server.service.settlement.lives.some_gone() is False
 
 
 def test_a_part_that_fills_while_the_rest_rests_is_a_partial_life(
