@@ -17,6 +17,7 @@ from bridge_client import Alert, Connector
 from bridge_client.alarms import ClientAlarms
 from bridge_client.settings import load_settings
 from bridge_core.host.alert_settings import AlertSettings, Format
+from bridge_core.protocol import limits
 from bridge_core.protocol.errors import ConfigError
 from bridge_core.protocol.events import EventBody
 from bridge_core.protocol.token import EventToken
@@ -135,9 +136,8 @@ def test_closing_does_not_wait_for_a_receiver_that_hangs(tmp_path: Path) -> None
         with Connector.from_config(kit.config) as bridge:
             begun = time.monotonic()
             bridge._alarm("LINK_DOWN", "gone")
-            assert time.monotonic() - begun < 0.5
-            begun = time.monotonic()
-        assert time.monotonic() - begun < 2.5
+        # Whoever waited for it would have waited for all of one try.
+        assert time.monotonic() - begun < limits.ALERT_POST_MS_MAX / 1000
 
 
 def test_a_wrong_setting_stops_the_connector_and_names_the_line(config: Path) -> None:

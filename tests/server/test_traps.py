@@ -29,7 +29,7 @@ def test_a_flatten_whose_childs_rid_was_used_up_is_refused_and_the_server_lives(
     running: Running,
 ) -> None:
     client = running.ready()
-    ticket = client.open().order().ticket
+    ticket = client.opened()
     taken = child_rid(_PARENT, ticket)  # anybody can compute it
     client.fence(taken, client.inc, now_ms())
     body = Flatten(client_order_id="f-1", client="raw", scope="ALL", symbol="", reason="out")

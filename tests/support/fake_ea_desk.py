@@ -183,7 +183,7 @@ class Desk:
 
     def _first_time(self, order: _Order, ticket: int, busy: Callable[[str], None]) -> Word | None:
         seen = order.rid in self.journal.scopes  # a FLATTEN goes on, also after a restart
-        if not seen and order.token.iat < self.begun_ms + self.inputs.boot_fence_ms:
+        if not seen and order.token.iat <= self.begun_ms + self.inputs.boot_fence_ms:
             if not self._never_ran(order.rid):
                 return blank_word(order.rid, Status.UNKNOWN, ReasonCode.RECONCILING)
             return self._signed_denial(order, ReasonCode.FENCED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -48,10 +49,14 @@ from bridge_core.protocol.signing import (
 from bridge_core.protocol.token import NO_INCARNATION, ReplyToken, RequestToken, parse_reply
 from bridge_core.protocol.views import Reply
 
-__all__ = ["Answer", "RawClient", "close_body", "open_body"]
+__all__ = ["Answer", "RawClient", "close_body", "open_body", "opened"]
 
 SILENCE_MS: Final = 250
+# What a crowded machine may answer an entry that is in order, and for how long.
+_NOT_SEEN: Final = frozenset({"STALE_QUOTE", "NO_ACCOUNT", "NO_QUOTE"})
+_SEEN_S: Final = 20.0
 _T = TypeVar("_T", bound=Reply)
+Send = Callable[[Op, Request], "Answer"]
 
 
 def now_ms() -> int:
@@ -123,6 +128,20 @@ class Answer:
     def refusal(self) -> RefusalReply:
         """The body as a refusal."""
         return decode_reply(RefusalReply, self.body)
+
+
+def opened(send: Send, **changes: object) -> int:
+    """Return the ticket of an OPEN; sent anew while the account was not seen just now."""
+    until = time.monotonic() + _SEEN_S
+    while (answer := send(Op.OPEN, open_body(**changes))).code in _NOT_SEEN:
+        assert time.monotonic() < until, answer.refusal()
+        time.sleep(0.1)
+    assert answer.status != "DENIED", answer.refusal()
+    order = answer.order()
+    while order.status == "PENDING" and time.monotonic() < until:
+        time.sleep(0.1)
+        order = send(Op.GET_STATUS, GetStatus(rid=order.rid, client_order_id="")).subject()
+    return order.ticket
 
 
 class RawClient:
@@ -279,6 +298,10 @@ class RawClient:
     def open(self, **changes: object) -> Answer:
         """Send an OPEN."""
         return self.do(Op.OPEN, open_body(**changes))
+
+    def opened(self, **changes: object) -> int:
+        """Send an OPEN that must be taken and return its ticket."""
+        return opened(self.do, **changes)
 
     def close_position(self, ticket: int, **changes: object) -> Answer:
         """Send a CLOSE."""

@@ -10,7 +10,7 @@ from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import JournalPage, OrderView, StateReply, decode_reply
 from bridge_core.protocol.views import DeadManView
 from tests.support.clock import SlidingClock
-from tests.support.raw_client import Answer, open_body
+from tests.support.raw_client import Answer, open_body, opened
 from tests.support.running import Account, Running, make_account, wait_until
 from tests.support.scripted_backend import ScriptedBackend
 
@@ -55,10 +55,13 @@ class Watched:
     def open(self, **fields: Any) -> Answer:
         return self.do(Op.OPEN, open_body(**fields))
 
+    def opened(self, **fields: Any) -> int:
+        return opened(self.do, **fields)
+
     def book(self) -> tuple[int, int]:
         """Open a position and place a pending order; return their tickets."""
-        held = self.open().order().ticket
-        return held, self.open(type="BUY_LIMIT", price="1.09000").order().ticket
+        held = self.opened()
+        return held, self.opened(type="BUY_LIMIT", price="1.09000")
 
     def silence(self, ms: int = AFTER_MS + 100) -> None:
         self.clock.advance(ms)

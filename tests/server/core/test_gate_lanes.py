@@ -285,10 +285,9 @@ def test_while_the_terminal_is_away_an_entry_is_told_so_and_not_that_the_state_i
 ) -> None:
     causes = Causes()
     causes.raise_cause(cause, NOW)
-    away = conditions(snapshot(connected=False), causes=causes)
+    away = conditions(snapshot(connected=False, note="log in"), causes=causes)
     refusal = judge(admit(Op.OPEN, open_order()), away)
-    assert isinstance(refusal, Refusal)
-    assert (refusal.code, refusal.limit) == (ReasonCode.BROKER_DOWN, cause)
+    assert refusal == Refusal(ReasonCode.BROKER_DOWN, limit=cause, value="log in")
     back = conditions(causes=causes)  # it is there again, and the cause lingers
     refusal = judge(admit(Op.OPEN, open_order()), back)
     assert isinstance(refusal, Refusal)

@@ -91,7 +91,7 @@ def _full(scene: Scene) -> None:
 
 
 def _fatal(scene: Scene) -> None:
-    ticket = scene.client.open().order().ticket
+    ticket = scene.client.opened()
     _break(scene.server).broken = True
     scene.client.send(scene.client.sign(Op.CLOSE, close_body(ticket)))
 

@@ -97,7 +97,7 @@ def test_the_latch_outlives_a_restart_and_lets_everything_out_that_reduces(
     broker = ScriptedBackend()
     with Running(account, broker) as server:
         client = server.ready()
-        held = [client.open().order().ticket for _ in range(2)]
+        held = [client.opened() for _ in range(2)]
         with monkeypatch.context() as planted:
             planted.setattr(Worker, "give", _twice(Worker.give))
             assert client.close_position(held[0]).status == "FILLED"
@@ -117,7 +117,7 @@ def test_a_flatten_goes_to_the_tickets_it_was_fixed_to_and_to_no_other(
 ) -> None:
     """A bug that adds a ticket of its own, under the child's right id."""
     trader.open()
-    other = trader.open(symbol="EURUSD").order().ticket
+    other = trader.opened(symbol="EURUSD")
     body = Flatten(client_order_id="f", client="raw", scope="ALL", symbol="", reason="x")
     frames = trader.sign(Op.FLATTEN, body)
     counter = running.server.context.worker.counter

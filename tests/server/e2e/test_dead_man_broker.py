@@ -116,7 +116,7 @@ def test_closes_that_wait_for_the_link_go_out_when_it_is_back_and_once(
     watched.running.stop()
     broker = Behind(clock)
     watched.start(broker)
-    tickets = {watched.open().order().ticket for _ in range(3)}
+    tickets = {watched.opened() for _ in range(3)}
     watched.beat()
     hang = broker.hang()  # the link goes down while the first close is at the broker
     watched.silence()

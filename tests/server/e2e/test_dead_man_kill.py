@@ -24,7 +24,7 @@ def test_a_kill_between_the_firing_and_the_closes_is_taken_up_exactly_once(
     account = make_account(tmp_path, extra='dead_man = { after_s = 5, policy = "flatten" }')
     with Process(account, "tests.support.dying_closer") as first:
         client = first.ready()
-        tickets = {client.open().order().ticket for _ in range(_POSITIONS)}
+        tickets = {client.opened() for _ in range(_POSITIONS)}
         (account.state / "die").write_text(when, "ascii")
         assert client.do(Op.HEARTBEAT, Heartbeat(sequence=1)).status == "OK"
         wait_until(lambda: first.exit_code is not None, 20)

@@ -74,7 +74,7 @@ def test_ticks_and_positions_of_the_paper_broker_are_heard_by_two_subscribers_al
         client = server.ready()
         one.wait_for("heartbeat")
         two.wait_for("heartbeat")
-        ticket = client.open(client_order_id="mine").order().ticket
+        ticket = client.opened(client_order_id="mine")
         opened = one.wait_for("position_opened")
         assert (opened.body.ticket, opened.body.client_order_id) == (ticket, "mine")
         assert opened.body.origin == "ours"

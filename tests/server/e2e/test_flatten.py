@@ -12,8 +12,8 @@ from tests.support.scripted_backend import loses, rejects
 
 
 def _book(client: RawClient) -> tuple[set[int], set[int]]:
-    held = {client.open().order().ticket for _ in range(3)}
-    resting = {client.open(type="BUY_LIMIT", price="1.09000").order().ticket for _ in range(2)}
+    held = {client.opened() for _ in range(3)}
+    resting = {client.opened(type="BUY_LIMIT", price="1.09000") for _ in range(2)}
     return held, resting
 
 
@@ -44,7 +44,7 @@ def test_flatten_closes_and_cancels_everything_with_an_outcome_for_each_ticket(
     assert running.scripted.positions == {}
     assert running.scripted.orders == {}
     # A copy of it closes nothing that came later.
-    later = trader.open().order().ticket
+    later = trader.opened()
     assert trader.ask(frames).frames == answer.frames
     assert later in running.scripted.positions
 

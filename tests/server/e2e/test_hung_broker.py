@@ -14,7 +14,7 @@ from tests.support.scripted_backend import ScriptedBackend
 
 
 def _open_position(client: RawClient) -> int:
-    return client.open().order().ticket
+    return client.opened()
 
 
 def test_stop_and_settle_answer_in_the_usual_time_and_an_order_is_pending_after_two_seconds(

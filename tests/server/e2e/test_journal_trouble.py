@@ -60,7 +60,7 @@ def _fill(client: RawClient) -> None:
 def test_when_sqlite_says_full_no_entry_begins_and_the_stop_lane_is_served(
     running: Running, trader: RawClient
 ) -> None:
-    ticket = trader.open().order().ticket
+    ticket = trader.opened()
     _freeze_size(running)
     _fill(trader)
     begun = len(running.scripted.ledger)
@@ -84,7 +84,7 @@ def test_when_sqlite_says_full_no_entry_begins_and_the_stop_lane_is_served(
 def test_when_the_reserve_is_gone_too_the_reduce_lane_and_fence_are_denied_and_nothing_is_sent(
     running: Running, trader: RawClient
 ) -> None:
-    ticket = trader.open().order().ticket
+    ticket = trader.opened()
     disk = FullDisk(running, but_reserve=False)
     begun = len(running.scripted.ledger)
     for answer in (
@@ -104,7 +104,7 @@ def test_when_the_reserve_is_gone_too_the_reduce_lane_and_fence_are_denied_and_n
 def test_on_a_full_disk_the_reserve_carries_the_reduce_lane(
     running: Running, trader: RawClient, account: Account
 ) -> None:
-    ticket = trader.open().order().ticket
+    ticket = trader.opened()
     disk = FullDisk(running, but_reserve=True)
     assert trader.open().code == "JOURNAL_FULL"
     assert (account.state / "reserve").exists()
@@ -238,7 +238,7 @@ def test_an_io_error_ends_the_server_says_unknown_and_calls_nobody_any_more(
     broker = ScriptedBackend()
     with Running(account, broker) as server:
         client = server.ready()
-        ticket = client.open().order().ticket
+        ticket = client.opened()
         hang = broker.hang()
         at_broker, queued = (client.sign(Op.OPEN, open_body()) for _ in range(2))
         client.send(at_broker)

@@ -13,6 +13,7 @@ from bridge_core.protocol.messages import Resume
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.tag import make_tag
 from bridge_server.core.ports import Executed, Outcome, Submission
+from tests.support.fake_kit import RATES
 from tests.support.listener import Listener
 from tests.support.raw_client import Answer, RawClient
 from tests.support.running import Account, Running, make_account, wait_until
@@ -69,7 +70,7 @@ def test_a_hands_trade_on_an_exclusive_account_halts_within_five_seconds_and_nam
 
 
 def test_a_hand_is_seen_in_the_midst_of_our_own_orders(tmp_path: Path) -> None:
-    exclusive = make_account(tmp_path, extra="exclusive = true\nrates.entry_per_s = 10000")
+    exclusive = make_account(tmp_path, extra=f"exclusive = true\n{RATES}")
     with Running(exclusive) as server:
         client = _settled(server)
         one = server.scripted.put_position(magic=0)
@@ -82,7 +83,7 @@ def test_a_hand_is_seen_in_the_midst_of_our_own_orders(tmp_path: Path) -> None:
 def test_a_pending_order_of_nobodys_halts_too(exclusive: Account) -> None:
     with Running(exclusive) as server:
         client = _settled(server)
-        ticket = client.open(type="BUY_LIMIT", price="1.09000").order().ticket
+        ticket = client.opened(type="BUY_LIMIT", price="1.09000")
         resting = server.scripted.orders[ticket]
         alien = structs.replace(resting, ticket=ticket + 500, magic=0, comment="")
         server.scripted.orders = {**server.scripted.orders, alien.ticket: alien}
@@ -244,7 +245,7 @@ def test_the_tag_of_an_order_that_cannot_have_made_it_hides_nothing(
             magic = make_tag("demo", answer.token.rid).mt5_magic(0)
             one = broker.put_position(magic=magic)
         else:
-            ticket = client.open().order().ticket
+            ticket = client.opened()
             held = broker.positions[ticket]
             one = structs.replace(held, ticket=held.ticket + 500, volume=Decimal("0.02"))
             broker.positions = {one.ticket: one}

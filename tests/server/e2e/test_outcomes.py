@@ -229,7 +229,7 @@ def test_settle_is_refused_while_evidence_contradicts_it(account: Account) -> No
 def test_a_modify_of_stops_that_are_no_longer_what_they_were_is_denied_changed(
     running: Running, trader: RawClient
 ) -> None:
-    ticket = trader.open().order().ticket
+    ticket = trader.opened()
     assert trader.modify(ticket, sl="1.09000").status == "DONE"
     answer = trader.modify(ticket, sl="1.08000", old_sl="0")
     assert (answer.status, answer.code) == ("DENIED", "CHANGED")
@@ -239,7 +239,7 @@ def test_a_modify_of_stops_that_are_no_longer_what_they_were_is_denied_changed(
 def test_of_two_modifies_out_of_order_the_older_is_superseded(
     running: Running, trader: RawClient
 ) -> None:
-    ticket = trader.open().order().ticket
+    ticket = trader.opened()
     now = now_ms()
 
     def body(sl: str, old: str) -> Modify:
@@ -258,7 +258,7 @@ def test_of_two_modifies_out_of_order_the_older_is_superseded(
 def test_a_lost_modify_and_a_lost_cancel_end_by_what_the_broker_shows(
     running: Running, trader: RawClient
 ) -> None:
-    ticket = trader.open().order().ticket
+    ticket = trader.opened()
     running.scripted.plan.append(loses(executed=True))
     modified = trader.modify(ticket, sl="1.09000")
     assert modified.status == "UNKNOWN"

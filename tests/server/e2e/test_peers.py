@@ -79,7 +79,7 @@ def test_many_threads_and_one_server_get_no_protocol_error(running: Running) -> 
     def ask(client: RawClient) -> None:
         try:
             for _ in range(8):
-                ticket = client.open().order().ticket
+                ticket = client.opened()
                 assert client.ping().status == "OK"
                 assert client.close_position(ticket).status == "FILLED"
         except BaseException as error:  # noqa: BLE001  told to the main thread
@@ -184,7 +184,7 @@ def test_an_old_timestamp_a_repeated_nonce_a_wrong_key_and_a_cut_signature_run_n
 def test_a_close_is_allowed_while_killed_and_an_open_is_not(
     running: Running, trader: RawClient
 ) -> None:
-    ticket = trader.open().order().ticket
+    ticket = trader.opened()
     trader.stop(Op.HALT)
     assert trader.open().code == "HALTED"
     assert trader.close_position(ticket).status == "FILLED"

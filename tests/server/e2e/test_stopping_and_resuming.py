@@ -31,8 +31,8 @@ def test_a_halt_refuses_entries_lets_reductions_pass_and_outlives_a_restart(
     broker = ScriptedBackend()
     with Running(account, broker) as server:
         client = server.ready()
-        first, second = (client.open().order().ticket for _ in range(2))
-        resting = client.open(type="BUY_LIMIT", price="1.09000").order().ticket
+        first, second = (client.opened() for _ in range(2))
+        resting = client.opened(type="BUY_LIMIT", price="1.09000")
         halt = client.stop(Op.HALT, "enough")
         assert halt.status == "OK"
         word, rid, reason = _halted(account).read_text("utf-8").split()
@@ -147,7 +147,7 @@ def test_after_a_clock_step_entries_wait_and_everything_that_stops_or_reduces_wo
     clock = _Stepping(0, 0)
     with Running(account, ScriptedBackend(clock), clock) as server:
         client = server.ready()
-        ticket, other = (client.open().order().ticket for _ in range(2))
+        ticket, other = (client.opened() for _ in range(2))
         clock.step_wall(400)
         for order in ({}, {"type": "BUY_LIMIT", "price": "1.0"}):
             assert client.open(**order).code == "CLOCK"
@@ -168,7 +168,7 @@ def test_an_order_that_waits_expires_by_the_monotonic_clock_when_the_wall_clock_
     clock = _Stepping(0, 0)
     with Running(account, ScriptedBackend(clock), clock) as server:
         client = server.ready()
-        ticket = client.open().order().ticket
+        ticket = client.opened()
         hang = server.scripted.hang()
         client.send(client.sign(Op.OPEN, open_body()))
         hang.wait_entered()

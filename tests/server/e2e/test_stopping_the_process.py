@@ -58,7 +58,7 @@ def test_a_stop_waits_for_the_call_at_the_broker_and_refuses_what_has_not_begun(
 ) -> None:
     with Running(account) as server:
         client = server.ready()
-        ticket = client.open().order().ticket
+        ticket = client.opened()
         hang = server.scripted.hang()
         at_broker = client.sign(Op.OPEN, open_body())
         entry = client.sign(Op.OPEN, open_body())

@@ -15,7 +15,7 @@ def test_the_server_has_no_key_so_it_lowers_the_state_and_alarms(tmp_path: Path)
     with EaHouse(tmp_path) as house:
         house.account.edit("port =", 'dead_man = { after_s = 5, policy = "reduce-only" }\nport =')
         server, client = house.ready()
-        ticket = client.open().order().ticket
+        ticket = client.opened()
         assert client.do(Op.HEARTBEAT, Heartbeat(sequence=1)).status == "OK"
         with Listener(house.account) as listener:
             alert = listener.wait_for("alert", 8).body

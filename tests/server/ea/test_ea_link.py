@@ -126,7 +126,7 @@ def test_health_and_limits_name_the_ea_and_its_caps(house: EaHouse) -> None:
 
 def test_history_shows_both_ends_of_a_closed_trade(house: EaHouse) -> None:
     _, client = house.ready()
-    ticket = client.open().order().ticket
+    ticket = client.opened()
     client.close_position(ticket)
     deals = client.query(Op.GET_HISTORY).deals
     assert {(deal.entry, deal.ticket) for deal in deals} == {("IN", ticket), ("OUT", ticket)}
@@ -205,7 +205,7 @@ def test_the_eas_own_events_are_relayed_unopened_and_its_stream_is_listed(
     _, client = house.ready()
     with Listener(house.account) as listener:
         listener.wait_for("heartbeat")
-        ticket = client.open().order().ticket
+        ticket = client.opened()
         event = listener.wait_for("position_opened")  # verified under the EA's own event key
         assert (event.body.ticket, event.topic) == (ticket, b"demo.event")
         stream, seq = event.token.stream, event.token.seq

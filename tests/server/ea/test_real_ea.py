@@ -162,7 +162,7 @@ def test_times_are_utc_from_the_signature_to_the_broker_and_back(desk: Desk) -> 
     view = client.query(Op.GET_ORDERS).orders[0]
     assert (view.expiration, abs(view.placed_at - now_ms()) < 60_000) == (until, True)
     began = now_ms() - 10_000
-    ticket = client.open().order().ticket
+    ticket = client.opened()
     closed = client.close_position(ticket).order()
     assert abs(closed.execution_time - now_ms()) < 60_000
     recent = client.query(Op.GET_HISTORY, since=began).deals

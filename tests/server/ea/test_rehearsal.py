@@ -91,7 +91,7 @@ def test_the_link_of_a_rehearsal_cannot_send_what_trades(rehearsal: EaHouse) -> 
 
 def test_a_stop_of_the_terminals_price_closes_the_paper_position(rehearsal: EaHouse) -> None:
     _, client = _ready(rehearsal)
-    ticket = client.open(sl="1.08500").order().ticket
+    ticket = client.opened(sl="1.08500")
     rehearsal.broker.price("EURUSD", "1.08400", "1.08412")
     wait_until(lambda: not client.query(Op.GET_POSITIONS).positions)
     deal = next(one for one in client.query(Op.GET_HISTORY).deals if one.entry == "OUT")
@@ -112,7 +112,7 @@ def test_when_the_terminal_goes_nothing_fills_and_it_goes_on_with_its_account_af
     rehearsal: EaHouse,
 ) -> None:
     server, client = _ready(rehearsal)
-    ticket = client.open().order().ticket
+    ticket = client.opened()
     rehearsal.ea.stop()
     wait_until(lambda: client.open().code == "BROKER_DOWN", 6)
     server.stop()
@@ -134,7 +134,7 @@ def test_changed_terms_of_a_symbol_do_not_lock_the_account_out(rehearsal: EaHous
     from msgspec import structs
 
     server, client = _ready(rehearsal)
-    ticket = client.open().order().ticket
+    ticket = client.opened()
     server.stop()
     terms = rehearsal.broker.terms
     spec = structs.replace(terms.symbols[0], stops_level=7)

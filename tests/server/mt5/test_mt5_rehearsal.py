@@ -114,7 +114,7 @@ def test_orders_fill_on_paper_at_the_terminals_price_and_none_is_sent(house: Hou
     wait_until(lambda: client.query(Op.GET_POSITIONS).positions[0].current_price == "1.08700")
     closed = client.close_position(view.ticket).order()
     assert (closed.status, closed.close_price) == ("FILLED", "1.08700")
-    stopped = client.open(sl="1.08600").order().ticket
+    stopped = client.opened(sl="1.08600")
     house.price("1.08500", "1.08512")
     wait_until(lambda: not client.query(Op.GET_POSITIONS).positions)
     deal = next(
@@ -164,7 +164,7 @@ def test_without_the_terminal_it_serves_and_begins_later(house: House) -> None:
 
 def test_when_the_terminal_goes_nothing_fills(house: House) -> None:
     _, client = house.ready()
-    ticket = client.open().order().ticket
+    ticket = client.opened()
     house.terminal.launch.refuse = True
     house.terminal.stop()
     wait_until(lambda: client.open().code == "BROKER_DOWN", 10)

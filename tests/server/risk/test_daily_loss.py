@@ -33,7 +33,7 @@ def test_a_floating_loss_alone_latches_and_everything_that_reduces_still_works(
     broker = MoneyBackend()
     with Running(account, broker) as server:
         client = wait_known(server)
-        ticket = client.open(volume="1").order().ticket
+        ticket = client.opened(volume="1")
         broker.price = _START - _D("0.00199")
         assert client.open(volume="0.01").status == "FILLED"
         broker.price = _START - _D("0.00200")
@@ -72,7 +72,7 @@ def test_gains_pay_for_losses_of_the_same_day(account: Account) -> None:
     broker = MoneyBackend()
     with Running(account, broker) as server:
         client = wait_known(server)
-        first = client.open(volume="1").order().ticket
+        first = client.opened(volume="1")
         broker.price = _START + _D("0.00150")
         wait_until(lambda: server.server.service.keeper.state.floating == 150)
         assert client.close_position(first).status == "FILLED"

@@ -72,7 +72,7 @@ def test_own_tickets_alone_may_be_managed_where_it_is_said(account: Account) -> 
     foreign = broker.put_position()
     with Running(account, broker) as server:
         client = wait_known(server)
-        own = client.open().order().ticket
+        own = client.opened()
         assert client.close_position(foreign.ticket).code == "NOT_OURS"
         assert client.modify(foreign.ticket, sl="1.05").code == "NOT_OURS"
         assert client.modify(own, sl="1.05").status == "DONE"
