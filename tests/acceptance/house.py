@@ -42,7 +42,9 @@ from tests.support.running import Account, Process, Running, make_account, wait_
 __all__ = ["House", "Recorder", "StageClient", "take_journal"]
 
 # What a test sends in a minute, a strategy sends in a day.
-FAST: Final = "\n".join(f"rates.{lane}_per_s = 1000000" for lane in ("entry", "reduce", "settle"))
+FAST: Final = "\n".join(
+    f"rates.{lane}_per_s = 1000000" for lane in ("entry", "account_entry", "reduce", "settle")
+)
 _LEDGER: Final = "ledger.jsonl"
 # A server in a thread waits for its doorkeeper's turn when it ends; hundreds of them end here.
 vars(sockets)["_ZAP_POLL_MS"] = 10

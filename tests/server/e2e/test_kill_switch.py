@@ -18,6 +18,7 @@ from bridge_core.host.ledger import read_ledger
 from bridge_core.protocol.operations import Op
 from bridge_core.protocol.replies import StateReply
 from tests.support.clock import FakeClock
+from tests.support.fake_kit import RATES
 from tests.support.raw_client import RawClient, decode, now_ms, open_body
 from tests.support.running import Account, Process, Running, make_account, wait_until
 from tests.support.scripted_backend import ScriptedBackend
@@ -63,7 +64,7 @@ class _Stream:
 @pytest.fixture
 def busy(tmp_path: Path) -> Account:
     """An account whose limits let 100 orders a second pass."""
-    return make_account(tmp_path, extra="rates.entry_per_s = 10000")
+    return make_account(tmp_path, extra=RATES)
 
 
 def _begun(account: Account) -> list[int]:
