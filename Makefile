@@ -25,9 +25,12 @@ PURE := bridge_core/protocol/*,bridge_core/risk/*,bridge_server/core/*
 PURE_TESTS := tests/protocol tests/risk tests/server/core
 # Have pipelines of their own, which workers would only play again: beside the rest, not in it.
 ALONE := tests/crash tests/mql4/test_crash_points.py tests/mt5/test_crash_points.py
-# What `make test` plays of them, and how; `make test-long` says otherwise.
+# What `make test` plays, where and how; `make test-long` says otherwise.
 WHICH := not long
+WHERE := $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
 HOW := --dist worksteal
+# Only these hold long tests: to collect all of them takes every worker seconds.
+LONG = $(filter-out tests/crash/% $(ALONE),$(shell grep -rl 'mark\.long' --include='test_*.py' tests))
 CODE := bridge_core bridge_server bridge_client tests mql4/libzmq $(wildcard examples)
 
 help: ## this list
@@ -63,18 +66,16 @@ test: $(VENV)/.test
 	@$(MAKE) --no-print-directory -j 3 ea-build check test-core
 	@$(MAKE) --no-print-directory -j 2 test-crash test-rest
 
-# One after the other: a crash that waits its turn for too long is told as another outcome.
 test-long: $(VENV)/.test ea-build
-	@$(MAKE) --no-print-directory WHICH=long test-crash
-	@$(MAKE) --no-print-directory WHICH=long PURE_TESTS= JOBS=4 \
-	  HOW="--dist load --maxschedchunk 1 --hypothesis-profile=long" test-rest
+	@$(MAKE) --no-print-directory -j 2 WHICH=long WHERE="$(LONG)" \
+	  HOW="--dist load --maxschedchunk 1 --hypothesis-profile=long" test-crash test-rest
 
 test-core: $(VENV)/.test
 	@$(RUN) -m coverage run -m pytest -m "not long" -q $(PURE_TESTS)
 	@$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
 
 test-rest: $(VENV)/.test
-	$(RUN) -m pytest -m "$(WHICH)" -q -n $(JOBS) $(HOW) $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
+	$(RUN) -m pytest -m "$(WHICH)" -q -n $(JOBS) $(HOW) $(WHERE)
 
 test-crash: $(VENV)/.test
 	@$(RUN) -m pytest -m "$(WHICH)" -q $(ALONE)

@@ -82,18 +82,18 @@ class Storm:
 
     def mend(self) -> None:
         """Start a dead EA again; wait until it is heard."""
-        ea = self.house.ea
-        ea.faults.delay_s.clear()
-        if ea.died_at:
-            ea.restart()
+        self.house.ea.faults.delay_s.clear()
         wait_until(self._well, 30)
         if self.random.random() < 0.5:  # else the next order meets one that is still open
             # One whose answer was dropped is asked about after a minute.
-            wait_until(lambda: not self.bridge.unfinished(), 90)
+            wait_until(lambda: self._well() and not self.bridge.unfinished(), 90)
 
     def _well(self) -> bool:
+        ea = self.house.ea
+        if ea.died_at:  # perhaps of a death that only a question has reached
+            ea.restart()
         status = self.server.ea.link.status
-        return status.instance == self.house.ea.instance and self.server.ea.link.alive()
+        return status.instance == ea.instance and self.server.ea.link.alive()
 
 
 @pytest.fixture

@@ -325,10 +325,14 @@ class _Player:
     def _calm(self, step: Step) -> None:
         world = self.world
         world.terminal.faults.calm()
-        for timer in world.terminal.later:
-            timer.join()
+        self._arrive()
         if step.link_down:
             world.broker.link(True, history_after_ms=step.history_ms)
+
+    def _arrive(self) -> None:
+        """Let the broker do what it does later: its timers know nothing of the sliding clock."""
+        for timer in self.world.terminal.later:
+            timer.join()
 
     def _settle_down(self) -> None:
         """Let everything that was on its way at the broker arrive."""
@@ -345,6 +349,8 @@ class _Player:
         for n in range(1, _SCANS_MAX + 1):
             if n == step.calm_at:
                 self._calm(step)
+            if n > 1:
+                self._arrive()
             clock.advance(_TICK_MS)
             world.backend.pump()
             try:

@@ -46,7 +46,7 @@ _taken: Final[dict[int, FileLock]] = {}
 _choosing: Final = threading.Lock()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 5.0, every: float = 0.005) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 15.0, every: float = 0.005) -> None:
     """Wait until something holds, looking `every` so many seconds; fail if it does not in time.
 
     What asks a process again and again should leave it the time to do what is waited for.

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tests.support.fake_metatrader5.broker import Refused
 from tests.support.fake_metatrader5.codes import TEXTS
 from tests.support.fake_metatrader5.facts import FACTS
-from tests.support.fake_metatrader5.faults import ACCEPTED, ANSWERED, BEFORE, EXECUTED, Script
+from tests.support.fake_metatrader5.faults import (
+    ACCEPTED,
+    ANSWERED,
+    BEFORE,
+    EXECUTED,
+    Later,
+    Script,
+)
 from tests.support.fake_metatrader5.pipe import Answer, Ask
 from tests.support.fake_metatrader5.values import FailedError, value_of
 
@@ -66,6 +72,8 @@ class Desk:
         Raises:
             HungUpError: the connection ends instead.
         """
+        for later in list(self._terminal.later):
+            later.look()
         try:
             value = self._trade(ask) if ask.name == "order_send" else self._read(ask)
             return [Answer(ask.name, value)]
@@ -109,9 +117,8 @@ class Desk:
         done: list[Any] = []
         if fault.execute == "now":
             done.append(execute())
-        later = threading.Timer(fault.after_s, lambda: done.append(execute()))
+        later = Later(fault.after_s, lambda: done.append(execute()))
         if fault.execute == "later":
-            later.daemon = True
             self._terminal.later.append(later)
             later.start()
         self._happen(ask, fault)

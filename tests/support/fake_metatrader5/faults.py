@@ -22,11 +22,22 @@ the next call, which takes it for its own if it is of the same name, and so on u
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
-__all__ = ["ACCEPTED", "ANSWERED", "BEFORE", "EXECUTED", "POINTS", "Execute", "Faults", "Script"]
+__all__ = [
+    "ACCEPTED",
+    "ANSWERED",
+    "BEFORE",
+    "EXECUTED",
+    "POINTS",
+    "Execute",
+    "Faults",
+    "Later",
+    "Script",
+]
 
 BEFORE: Final = "before"
 ACCEPTED: Final = "accepted"
@@ -124,3 +135,28 @@ class Faults:
     def wait(self, seconds: float) -> bool:
         """Wait that long, or less if all is released: then True."""
         return self._released.wait(seconds)
+
+
+class Later(threading.Timer):
+    """What the broker does after a while; whoever looks after that finds it done.
+
+    A crowded machine's timer comes late, and time passes for a broker nonetheless.
+    """
+
+    def __init__(self, after_s: float, act: Callable[[], object]) -> None:
+        super().__init__(after_s, self._do)
+        self.daemon = True
+        self._due = time.monotonic() + after_s
+        self._act: Callable[[], object] | None = act
+        self._acting = threading.Lock()
+
+    def look(self) -> None:
+        """Let it be done if it is due."""
+        if time.monotonic() >= self._due and not self.finished.is_set():
+            self._do()
+
+    def _do(self) -> None:
+        with self._acting:
+            act, self._act = self._act, None
+            if act is not None:
+                act()

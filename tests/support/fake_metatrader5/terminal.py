@@ -19,7 +19,7 @@ import msgspec
 
 from tests.support.fake_metatrader5.broker import Broker
 from tests.support.fake_metatrader5.desk import Desk, HungUpError
-from tests.support.fake_metatrader5.faults import Faults
+from tests.support.fake_metatrader5.faults import Faults, Later
 from tests.support.fake_metatrader5.pipe import (
     NEAR,
     Answer,
@@ -166,7 +166,7 @@ class FakeTerminal:
         self.scale = scale
         self.faults = Faults()
         self.calls: list[Call] = []
-        self.later: list[threading.Timer] = []
+        self.later: list[Later] = []
         self.launch = Launch()
         # What terminal_info and initialize tell; a test sets them at any time.
         self.trade_allowed = True
@@ -234,8 +234,7 @@ class FakeTerminal:
         """End, and run again after a while; returns at once if there is a while."""
         self.stop()
         if after_s:
-            timer = threading.Timer(after_s, self.start)
-            timer.daemon = True
+            timer = Later(after_s, self.start)
             self.later.append(timer)
             timer.start()
         else:
