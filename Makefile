@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check bench fuzz mutation soak ea-build ea-check ea-planted \
-  mt5-wheel clean test-core test-rest test-crash
+  mt5-wheel clean test-core test-names test-rest test-crash
 # Where this is set every process compiles the sources anew: a third of the time of the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -13,7 +13,7 @@ VENV := .venv
 RUN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 PRICES ?=
 # Most tests wait for sockets, disks and processes: more workers than processors end sooner.
-JOBS ?= 5
+JOBS ?= 8
 # How many schedules `make soak` simulates.
 SEEDS ?=
 # Which MQL4 programs `make ea-check` looks at; all under mql4/ if none is named. For `make demo`:
@@ -63,7 +63,7 @@ check: $(VENV)/.test
 # What keeps one processor busy goes side by side, and so do the crash points, which mostly wait,
 # and the rest. Each part can be made by itself.
 test: $(VENV)/.test
-	@$(MAKE) --no-print-directory -j 3 ea-build check test-core
+	@$(MAKE) --no-print-directory -j 4 ea-build check test-core test-names
 	@$(MAKE) --no-print-directory -j 2 test-crash test-rest
 
 test-long: $(VENV)/.test ea-build
@@ -73,6 +73,10 @@ test-long: $(VENV)/.test ea-build
 test-core: $(VENV)/.test
 	@$(RUN) -m coverage run -m pytest -m "not long" -q $(PURE_TESTS)
 	@$(RUN) -m coverage report --include='$(PURE)' --fail-under=100
+
+# Compiles the tests' modules, else each worker does that anew.
+test-names: $(VENV)/.test
+	@$(RUN) -m pytest --collect-only -q > /dev/null || echo "not all tests can be collected" >&2
 
 test-rest: $(VENV)/.test
 	$(RUN) -m pytest -m "$(WHICH)" -q -n $(JOBS) $(HOW) $(WHERE)
