@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from bridge_client import Connector
 from bridge_core.protocol.operations import Op
 from tests.mt5.house import House, terms_of
 from tests.mt5.storm import Mt5Storm
@@ -83,6 +85,12 @@ class _Alone(Mt5Storm):
         return [one for one in super().troubles if one.__name__ != "_by_hand"]
 
 
+def _flat(bridge: Connector) -> bool:
+    """Close everything; the first try may meet a trouble that the storm has left."""
+    bridge.flatten("make room", wait=5)
+    return not bridge.get_positions()
+
+
 @pytest.mark.parametrize(("margin_mode", "seed"), [("hedging", 21), ("netting", 22)])
 def test_in_a_storm_of_our_own_orders_no_ticket_is_called_an_orphan(
     tmp_path: Path, margin_mode: str, seed: int
@@ -95,8 +103,7 @@ def test_in_a_storm_of_our_own_orders_no_ticket_is_called_an_orphan(
         with house.connector("looker") as bridge:
             assert "COUNTER" not in [one.cause for one in bridge.health().causes]
             # ... and a hand is. On a netting account it must not go into a position of ours.
-            bridge.flatten("make room")
-            wait_until(lambda: not bridge.get_positions(), 15)
+            wait_until(partial(_flat, bridge), 60)
             house.broker.manual_buy("EURUSD", "0.01")
             wait_until(lambda: "COUNTER" in [one.cause for one in bridge.health().causes], 15)
 
