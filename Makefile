@@ -12,7 +12,7 @@ CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 pyth
 VENV := .venv
 RUN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 PRICES ?=
-# Most tests wait for sockets, disks and processes: more workers than processors end sooner.
+# Most short tests wait for sockets, disks and processes: more workers than processors end sooner.
 JOBS ?= 8
 # How many schedules `make soak` simulates.
 SEEDS ?=
@@ -67,7 +67,7 @@ test: $(VENV)/.test
 	@$(MAKE) --no-print-directory -j 2 test-crash test-rest
 
 test-long: $(VENV)/.test ea-build
-	@$(MAKE) --no-print-directory -j 2 WHICH=long WHERE="$(LONG)" \
+	@$(MAKE) --no-print-directory -j 2 JOBS=5 WHICH=long WHERE="$(LONG)" \
 	  HOW="--dist load --maxschedchunk 1 --hypothesis-profile=long" test-crash test-rest
 
 test-core: $(VENV)/.test

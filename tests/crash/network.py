@@ -85,7 +85,7 @@ class Late(Wire):
 
     def ask(self, frames: Frames) -> None:
         late = b":FENCE:" in frames.token
-        if self.held and late and self.before:
+        if self.held and late and self.before and self.copies:
             self.held = False
             self._send(self.copies[0])
 
@@ -95,7 +95,7 @@ class LateFenced(Late):
 
     def send(self, frames: Frames) -> bool:
         sent = super().send(frames)
-        if b":FENCE:" in frames.token and self.held:
+        if b":FENCE:" in frames.token and self.held and self.copies:
             self.held = False
             self._send(self.copies[0])
         return sent

@@ -163,9 +163,9 @@ POINTS: Final[tuple[Point, ...]] = (
     # --- the network ---------------------------------------------------------------------------
     Point(6, "the network loses the first copy", "first-lost", ttl_ms=5_000),
     Point(6, "the network loses every copy", "all-lost", ttl_ms=300, ends=(FENCED,)),
-    Point(7, "a copy arrives after the deadline, before the fence", "late", ttl_ms=300,
+    Point(7, "a copy arrives after the deadline, before the fence", "late", ttl_ms=1_000,
           ends=(EXPIRED,)),
-    Point(7, "a copy arrives after the deadline and after the fence", "late-fenced", ttl_ms=300,
+    Point(7, "a copy arrives after the deadline and after the fence", "late-fenced", ttl_ms=1_000,
           ends=(FENCED,)),
     Point(8, "the network doubles the request", "doubled"),
     Point(9, "S is down: nothing is signed, the id stays free", "down"),
