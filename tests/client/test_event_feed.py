@@ -206,7 +206,7 @@ def test_a_silent_stream_is_told_once_and_brings_the_truth_when_it_is_back(
         found = next(feed)
     assert isinstance(found, Alert)
     assert found.code == "STREAM_STALE"
-    assert time.monotonic() - started < limits.STREAM_STALE_MS / 1000 + 1
+    assert time.monotonic() - started < limits.STREAM_STALE_MS / 1000 + 4
     assert next(feed) is None  # once
     server.heartbeats = True
     back = next(feed)

