@@ -44,7 +44,7 @@ class Stage:
         self._ports: SimpleQueue[int] = SimpleQueue()
         for _ in range(pipelines):
             self._ports.put(free_port())
-        self._template = make_account(self.folder / "template")
+        self._template = make_account(self.folder / "template", extra="signature_ttl_s = 10")
         self._warm_up()
 
     def _warm_up(self) -> None:
