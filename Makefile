@@ -27,7 +27,7 @@ PURE_TESTS := tests/protocol tests/risk tests/server/core
 ALONE := tests/crash tests/mql4/test_crash_points.py tests/mt5/test_crash_points.py
 # What `make test` plays, where and how; `make test-long` says otherwise.
 WHICH := not long
-WHERE := $(addprefix --ignore=,$(PURE_TESTS) $(ALONE))
+WHERE = $(if $(filter long,$(WHICH)),$(LONG),$(addprefix --ignore=,$(PURE_TESTS) $(ALONE)))
 HOW := --dist worksteal
 # Only these hold long tests: to collect all of them takes every worker seconds.
 LONG = $(filter-out tests/crash/% $(ALONE),$(shell grep -rl 'mark\.long' --include='test_*.py' tests))
@@ -67,7 +67,7 @@ test: $(VENV)/.test
 	@$(MAKE) --no-print-directory -j 2 test-crash test-rest
 
 test-long: $(VENV)/.test ea-build
-	@$(MAKE) --no-print-directory -j 2 JOBS=5 WHICH=long WHERE="$(LONG)" \
+	@$(MAKE) --no-print-directory -j 2 JOBS=5 WHICH=long \
 	  HOW="--dist load --maxschedchunk 1 --hypothesis-profile=long" test-crash test-rest
 
 test-core: $(VENV)/.test
