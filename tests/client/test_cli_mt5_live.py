@@ -38,7 +38,7 @@ class Typed:
             [sys.executable, "-m", "tests.mt5.quick_server", *words,
              "--config", str(self.house.folder / "server/server.toml")],
             env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=240, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 
@@ -101,7 +101,7 @@ def test_a_second_server_and_the_server_s_doctor_leave_the_running_one_alone(
         [sys.executable, "-m", "tests.mt5.quick_server", "run",
          "--config", str(other / "server.toml")],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=240, check=False,
     )  # fmt: skip
     assert (done.returncode, "has a server already" in done.stderr) == (3, True), done.stderr
     filled = gold("order", "buy", "EURUSD", "0.01", "--id", "a1", "--yes")

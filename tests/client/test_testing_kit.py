@@ -41,7 +41,7 @@ def _run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-W", "error", *words],
-        cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, env=env, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 

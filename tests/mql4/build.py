@@ -43,7 +43,7 @@ _PLAIN: Final = ("-O1", "-g1")
 _WATCHED: Final = ("runtime", "builtins")
 _SANITIZED: Final = ("-O0", *SANITIZE)
 _JOBS: Final = os.cpu_count() or 2
-_TIMEOUT_S: Final = 600
+_TIMEOUT_S: Final = 1_200
 # What takes long to compile and many tests start; the rest is built where it is needed.
 _COMMON: Final = (
     ("Experts/BridgeEA.mq4", True), ("programs/trade_main.mq4", True),
@@ -197,7 +197,7 @@ def _tool() -> list[str]:
     command = compiler()
     if command is None:
         raise BuildError(MISSING)
-    return ["nice", command]
+    return ["nice", "-n", "5", command]
 
 
 def _run(command: Sequence[str | Path]) -> None:

@@ -59,7 +59,7 @@ class Message(NamedTuple):
 
 
 def compile_unit(
-    unit: str, folder: Path, options: Sequence[str] = ("-O1",), timeout_s: float = 300
+    unit: str, folder: Path, options: Sequence[str] = ("-O1",), timeout_s: float = 1_200
 ) -> list[Message]:
     """Compiles a unit with every warning as an error; `folder` takes the files it needs.
 
@@ -72,7 +72,7 @@ def compile_unit(
     source.write_text(unit, "utf-8")
     made = subprocess.run(
         [
-            "nice", command, *STANDARD, *WARNINGS, *options, "-fmax-errors=0",
+            "nice", "-n", "5", command, *STANDARD, *WARNINGS, *options, "-fmax-errors=0",
             "-fno-show-column", "-fno-diagnostics-show-caret", "-fdiagnostics-color=never",
             "-c", str(source), "-o", str(folder / "unit.o"),
         ],

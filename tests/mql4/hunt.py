@@ -36,8 +36,8 @@ SOURCE: Final = ROOT / "mql4"
 _MAIN: Final = "Experts/BridgeEA.mq4"
 _PARTS: Final = ("Experts", "Include", "Scripts")
 _TESTS_FAILED: Final = 1  # pytest's exit code; others say that no test ran
-_ONE_S: Final = 300
-_ALL_S: Final = 1_200
+_ONE_S: Final = 1_200
+_ALL_S: Final = 2_400
 
 
 class Found(NamedTuple):

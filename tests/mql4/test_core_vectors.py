@@ -171,7 +171,7 @@ def test_the_script_prints_a_line_per_group_and_fails_on_one_wrong_digit(
     program = build(tmp_path / "mql4" / "Scripts" / "BridgeSelfTest.mq4", sanitize=False)
     ended = subprocess.run(
         [str(program)], input=f"folder {tmp_path}\ninit\nquit\n", capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=300, check=False,
     )  # fmt: skip
     said = [json.loads(line) for line in ended.stdout.splitlines()]
     prints = [event["text"] for event in said if event["event"] == "print"]
