@@ -27,7 +27,7 @@ PURE_TESTS := tests/protocol tests/risk tests/server/core
 ALONE := tests/crash tests/mql4/test_crash_points.py tests/mt5/test_crash_points.py
 # What `make test` plays, where and how; `make test-long` says otherwise.
 WHICH := not long
-WHERE = $(if $(filter long,$(WHICH)),$(LONG),$(addprefix --ignore=,$(PURE_TESTS) $(ALONE)))
+WHERE = $(if $(filter-out long,$(WHICH)),$(addprefix --ignore=,$(PURE_TESTS) $(ALONE)),$(LONG))
 HOW := --dist worksteal
 # Only these hold long tests: to collect all of them takes every worker seconds.
 LONG = $(filter-out tests/crash/% $(ALONE),$(shell grep -rl 'mark\.long' --include='test_*.py' tests))

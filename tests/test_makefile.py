@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -84,3 +85,39 @@ def test_ci_runs_both_and_minds_skips() -> None:
     text = script.read_text(encoding="utf-8")
     assert os.access(script, os.X_OK)
     assert text.index("ZTB_REQUIRE=1") < text.index("make test\n") < text.index("make test-long")
+
+
+def _would_run(*given: str) -> list[str]:
+    """Return the words of the last command that make would run."""
+    make = shutil.which("make")
+    assert make is not None
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(
+        [make, "--no-print-directory", "-n", "-o", ".venv/.test", *given],
+        cwd=ROOT, env=clean, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return shlex.split(done.stdout.splitlines()[-1])
+
+
+def test_the_short_run_leaves_out_only_what_is_played_beside_it() -> None:
+    words = _would_run("test-rest")
+    assert [word for word in words if word.startswith("tests")] == []
+    left_out = {word.removeprefix("--ignore=") for word in words if word.startswith("--ignore=")}
+    core = (ROOT / "Makefile").read_text("utf-8").partition("PURE_TESTS := ")[2].splitlines()[0]
+    beside = {*_would_run("test-crash"), *core.split()}
+    assert left_out
+    assert left_out <= beside
+    assert all((ROOT / name).exists() for name in left_out)
+
+
+def test_the_long_run_has_every_file_that_holds_a_long_test() -> None:
+    words = {word for word in _would_run("WHICH=long", "test-rest") if word.startswith("tests/")}
+    words |= {word for word in _would_run("WHICH=long", "test-crash") if word.startswith("tests/")}
+    marked = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "mark." + "long" in path.read_text("utf-8")
+    ]
+    played = [one for one in marked if any(one.startswith(word) for word in words)]
+    assert len(marked) > 30
+    assert played == marked
