@@ -374,6 +374,7 @@ def _program(source: str, *, sanitize: bool) -> Path:
 
 _SANITIZERS: Final = {
     "ASAN_OPTIONS": "exitcode=9:detect_stack_use_after_return=1",
+    "LSAN_OPTIONS": "print_suppressions=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 
