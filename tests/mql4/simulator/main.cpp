@@ -28,9 +28,9 @@ void run() {
 }  // namespace
 
 #ifdef __SANITIZE_ADDRESS__
-// A program never holds one of libzmq's messages (zmq_send and zmq_recv copy), and what it opened is
-// counted by itself (zmq_handles). What is left over is libzmq's own: a frame of a connection that
-// broke off in the middle of a message.
+// A program never holds one of libzmq's messages (zmq_send and zmq_recv copy), and what it opened
+// is counted by itself (zmq_handles). What is left over is libzmq's own: a frame of a connection
+// that broke off in the middle of a message.
 extern "C" const char *__lsan_default_suppressions() { return "leak:libzmq.so"; }
 #endif
 
