@@ -330,7 +330,9 @@ def _nobody(_cause: str, _why: str) -> None:
 def _bring_up(context: Context) -> Server:
     if not context.transport.self_test():
         raise ConfigError(
-            "SELF_TEST", "an unknown CURVE key is not refused on our sockets: reinstall pyzmq"
+            "SELF_TEST",
+            "an unknown CURVE key was not seen to be refused on our sockets: start again on a "
+            "quieter machine; if that does not help, reinstall pyzmq",
         )
     identity = _start_backend(context)
     context.journal.bind(

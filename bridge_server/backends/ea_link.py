@@ -163,7 +163,9 @@ class EaLink:
         if not self.self_test():
             self.close()
             raise ConfigError(
-                "SELF_TEST", "an unknown CURVE key is not refused on the EA's port: reinstall pyzmq"
+                "SELF_TEST",
+                "an unknown CURVE key was not seen to be refused on the EA's port: start again on "
+                "a quieter machine; if that does not help, reinstall pyzmq",
             )
 
     def self_test(self) -> bool:

@@ -26,7 +26,7 @@ __all__ = ["Channel", "Child", "Zygote"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _BYTES_MAX: Final = 65_536
-_PATIENCE_S: Final = 20.0
+_PATIENCE_S: Final = 60.0
 _WARM: Final = ("tests.support.doomed_server", "tests.support.doomed_connector")
 
 
