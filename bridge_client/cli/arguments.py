@@ -19,7 +19,7 @@ from bridge_core.protocol.messages import DECIMAL_PATTERN, OrderType
 __all__ = [
     "Arg", "arg", "broker_server", "comment_text", "count", "day_of", "decimal_text", "key_id",
     "login", "moment_ms", "nearest", "order_id", "order_type", "points", "port", "reason_text",
-    "seconds", "ticket",
+    "seconds", "symbol_name", "symbol_problem", "ticket",
 ]  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def arg(*flags: str, **options: Any) -> Arg:  # noqa: ANN401  (argparse's own op
     return Arg(flags, options)
 
 
+_SYMBOL: Final = re.compile(r"\A[!#-9;-\[\]-~]([ !#-9;-\[\]-~]{0,29}[!#-9;-\[\]-~])?\Z")
 _DECIMAL: Final = re.compile(DECIMAL_PATTERN)
 _REASON: Final = re.compile(r"\A[ !#-\[\]-~]{1,128}\Z")
 _COMMENT: Final = re.compile(r"\A[ !#-\[\]-~]{0,64}\Z")
@@ -60,6 +61,24 @@ def decimal_text(text: str) -> str:
     if _DECIMAL.match(text) is None:
         hint = f"write {text.replace(',', '.')}" if "," in text else "write it like 0.01"
         raise _bad(f"{text!r} is not a plain positive number: {hint}")
+    return text
+
+
+def symbol_problem(text: str) -> str:
+    """Return why a text cannot be a symbol's name, "" if it can (protocol.md 9)."""
+    if _SYMBOL.match(text) is not None:
+        return ""
+    return (
+        f"{text!r} is no symbol: write it as the terminal does, at most 31 plain characters "
+        "without a colon, e.g. EURUSD"
+    )
+
+
+def symbol_name(text: str) -> str:
+    """Return a symbol's name as it will be signed and shown."""
+    problem = symbol_problem(text)
+    if problem:
+        raise _bad(problem)
     return text
 
 

@@ -25,6 +25,7 @@ from bridge_client.cli.arguments import (
     port,
     reason_text,
     seconds,
+    symbol_name,
     ticket,
 )
 
@@ -63,7 +64,9 @@ _REASON: Final = arg(
 )
 _ORDER: Final = arg("order", type=order_id, metavar="ORDER", help="client_order_id or rid")
 _KID: Final = arg("kid", type=key_id, metavar="KID", help="a key id, from `ztb keys list`")
-_SYMBOL: Final = arg("symbol", metavar="SYMBOL", help="as in allowed_symbols, e.g. EURUSD")
+_SYMBOL: Final = arg(
+    "symbol", type=symbol_name, metavar="SYMBOL", help="as in allowed_symbols, e.g. EURUSD"
+)
 _TICKET: Final = arg("ticket", metavar="TICKET", type=ticket, help="from `ztb positions`")
 _SL: Final = arg("--sl", type=decimal_text, metavar="PRICE", help="stop loss; 0 removes it")
 _TP: Final = arg("--tp", type=decimal_text, metavar="PRICE", help="take profit; 0 removes it")
@@ -173,11 +176,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("symbols", _KNOW, "the symbols' grids: digits, volumes, levels", "knowing:symbols"),
     Command("history", _KNOW, "deals, newest last", "knowing:history", (
         *_RANGE,
-        arg("--symbol", metavar="SYMBOL", help="only this symbol"),
+        arg("--symbol", type=symbol_name, metavar="SYMBOL", help="only this symbol"),
     )),
     Command("risk", _KNOW, "the limits of connector, server and EA, their use, the tightest",
             "risk:run", (
-        arg("symbol", metavar="SYMBOL", nargs="?", help="only this symbol and the account"),
+        arg("symbol", type=symbol_name, metavar="SYMBOL", nargs="?",
+            help="only this symbol and the account"),
     ), "ztb risk EURUSD"),
     Command("status", _KNOW, "what is known of one order now", "knowing:status", (_ORDER,)),
     Command("wait", _KNOW, "wait until an order is final", "knowing:wait", (
@@ -196,7 +200,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _YES,
     )),
     Command("close-all", _TRADE, "close every position, as one order", "orders:close_all", (
-        arg("--symbol", metavar="SYMBOL", help="only this symbol"), _YES,
+        arg("--symbol", type=symbol_name, metavar="SYMBOL", help="only this symbol"), _YES,
     )),
     Command("modify", _TRADE, "change sl and tp, or a pending order's price", "orders:modify", (
         _TICKET, _SL, _TP,

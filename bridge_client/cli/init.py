@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge_client.cli.arguments import nearest
+from bridge_client.cli.arguments import nearest, symbol_problem
 from bridge_client.cli.exits import UsageError
 from bridge_client.cli.init_mt5 import checked_mt5, tell_mt5
 from bridge_client.cli.layout import (
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["checked_name", "run"]
 
 _NAME: Final = re.compile(r"\A[A-Za-z0-9_-]{1,24}\Z")
-_SYMBOL: Final = re.compile(r"\A[!#-9;-\[\]-~]([ !#-9;-\[\]-~]{0,29}[!#-9;-\[\]-~])?\Z")
 _FILE: Final = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _SMALLEST_LOT: Final = "0.01"
 _SYMBOLS_MAX: Final = 4
@@ -69,12 +68,9 @@ def checked_name(name: str) -> str:
 
 def _checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
     for symbol in symbols:
-        if _SYMBOL.match(symbol) is None:
-            raise UsageError(
-                f"{symbol!r} is no symbol: write it as the terminal does, at most 31 plain "
-                "characters without a colon, e.g. EURUSD",
-                "SYMBOL",
-            )
+        problem = symbol_problem(symbol)
+        if problem:
+            raise UsageError(problem, "SYMBOL")
     chosen = tuple(dict.fromkeys(symbols))
     if len(chosen) > _SYMBOLS_MAX:
         raise UsageError(

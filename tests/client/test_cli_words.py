@@ -184,3 +184,21 @@ def test_explain_without_a_code_lists_all_of_them(ztb: Ztb) -> None:
 def test_the_module_runs_as_a_program_and_passes_its_exit_code_on() -> None:
     assert run_process("explain", "EXPIRED").code == 0
     assert run_process("explain", "NOPE").code == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("order", "buy", "{}", "0.01"), ("quote", "{}"), ("risk", "{}"),
+        ("close-all", "--symbol", "{}"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("symbol", ["EUR\x1b[31mUSD", "EURUSD\n", "", "a:b", "x" * 32, "ЕURUSD"])
+def test_a_name_that_no_symbol_can_have_is_refused_before_anything_is_asked_or_shown(
+    ztb: Ztb, words: tuple[str, ...], symbol: str
+) -> None:
+    ended = ztb(*(word.format(symbol) for word in words))
+    assert ended.code == 3
+    assert "is no symbol" in ended.err
+    assert "\x1b" not in ended.err
+    assert ended.out == ""
