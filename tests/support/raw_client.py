@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -246,6 +246,20 @@ class RawClient:
         assert body is not None
         assert token.req_hash == request_hash(request)
         return Answer(token, body, reply)
+
+    def answers(self, requests: Sequence[Frames], timeout_ms: int = 5_000) -> list[Answer]:
+        """Return each request's answer, in the order of the requests.
+
+        The replies come in any order: what has the same deadline may end in either.
+        """
+        replies: dict[str, Frames] = {}
+        for _ in requests:
+            reply = self.receive(timeout_ms)
+            assert reply is not None
+            token = parse_reply(reply.token)
+            assert token is not None
+            replies[token.req_hash] = reply
+        return [self.check(request, replies[request_hash(request)]) for request in requests]
 
     def ask(self, request: Frames, timeout_ms: int = 5_000) -> Answer:
         """Send and return the bound answer; replies to other requests are passed over."""

@@ -131,9 +131,7 @@ def test_a_halt_with_a_hanging_broker_and_a_full_disk_ends_what_waits_and_is_kep
         wait_until(lambda: other.health().open_orders == 2)
         disk = FullDisk(server, but_reserve=False)
         assert other.stop(Op.HALT).status == "OK"
-        reply = client.receive(500)
-        assert reply is not None
-        denied = client.check(queued, reply)
+        (denied,) = client.answers([queued])
         assert (denied.status, denied.code) == ("DENIED", "HALTED")
         assert other.ask(queued).frames == denied.frames
         hang.release()
@@ -250,10 +248,7 @@ def test_an_io_error_ends_the_server_says_unknown_and_calls_nobody_any_more(
         disk.broken = True
         fatal = other.sign(Op.CLOSE, close_body(ticket))
         other.send(fatal)
-        for frames in (at_broker, queued):
-            reply = client.receive(1_000)
-            assert reply is not None
-            answer = client.check(frames, reply)
+        for answer in client.answers([at_broker, queued]):
             assert (answer.status, answer.code) == ("UNKNOWN", "JOURNAL_FATAL")
             assert answer.order().status == "UNKNOWN"
         # For a moment everybody hears it; a HALT still reaches the file.

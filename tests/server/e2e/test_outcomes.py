@@ -122,12 +122,11 @@ def test_entries_queued_behind_an_order_that_is_lost_never_begin(
     hang.wait_entered()
     wait_until(lambda: running.client().health().open_orders == 3)
     hang.release()
-    codes: list[str] = []
-    for _ in sent:
-        reply = trader.receive(1_000)
-        assert reply is not None
-        codes.append(reply.token.split(b":")[7].decode())
-    assert codes == ["NO_ANSWER", "UNKNOWN_ORDER_OPEN", "UNKNOWN_ORDER_OPEN"]
+    assert [one.code for one in trader.answers(sent)] == [
+        "NO_ANSWER",
+        "UNKNOWN_ORDER_OPEN",
+        "UNKNOWN_ORDER_OPEN",
+    ]
     assert len(running.scripted.ledger) == 1
 
 

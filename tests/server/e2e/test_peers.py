@@ -35,9 +35,7 @@ def test_slow_broker_and_retry_make_exactly_one_order(running: Running, trader: 
     for other in others:
         assert other.ask(frames).status == "PENDING"
     hang.release()
-    reply = trader.receive()
-    assert reply is not None
-    first = trader.check(frames, reply)
+    (first,) = trader.answers([frames])
     assert [other.ask(frames).frames for other in others] == [first.frames] * 3
     assert len(running.scripted.ledger) == 1
 
@@ -104,10 +102,8 @@ def test_the_reply_to_a_is_never_given_for_b(running: Running, trader: RawClient
     ping = trader.ping()  # overtakes both
     assert ping.status == "OK"
     hang.release()
-    for frames in (a, b):
-        reply = trader.receive()
-        assert reply is not None
-        answer = trader.check(frames, reply)  # bound by rid and by the request's hash
+    # Bound by rid and by the request's hash.
+    for frames, answer in zip((a, b), trader.answers((a, b)), strict=True):
         assert answer.order().rid == frames.token.split(b":")[5].decode()
 
 

@@ -69,18 +69,14 @@ def test_a_stop_waits_for_the_call_at_the_broker_and_refuses_what_has_not_begun(
             client.send(frames)
         wait_until(lambda: server.client().health().open_orders == 3)
         server.ask_stop()
-        for frames in (entry, close):
-            reply = client.receive(1_000)
-            assert reply is not None
-            assert client.check(frames, reply).code == "STOPPING"
+        for answer in client.answers([entry, close]):
+            assert answer.code == "STOPPING"
         other = server.client()
         assert other.open().code == "STOPPING"
         assert other.ping().status == "OK"
         assert f"stopping waits_for={at_broker.token.split(b':')[5].decode()}" in account.log
         hang.release()
-        reply = client.receive()
-        assert reply is not None
-        assert client.check(at_broker, reply).status == "FILLED"
+        assert client.answers([at_broker])[0].status == "FILLED"
         assert server.join() == 0
         assert ticket in server.scripted.positions
 
@@ -94,10 +90,8 @@ def test_orders_that_a_paused_machine_wakes_up_to_have_expired(account: Account)
             client.send(frames)
         time.sleep(0.4)
         server.signal(signal.SIGCONT)
-        for frames in orders:
-            reply = client.receive()
-            assert reply is not None
-            assert client.check(frames, reply).code == "EXPIRED"
+        for answer in client.answers(orders):
+            assert answer.code == "EXPIRED"
         begun = [one for one in read_ledger(account.state / "ledger.jsonl") if one.phase == "begin"]
         assert begun == []
 

@@ -123,11 +123,7 @@ def test_of_two_orders_sent_at_once_that_jointly_pass_a_limit_exactly_one_passes
             sent = [(one, one.sign(Op.OPEN, open_body(volume="0.1"))) for one in clients]
             for one, frames in sent:
                 one.send(frames)
-            answers = []
-            for one, frames in sent:
-                reply = one.receive()
-                assert reply is not None
-                answers.append(one.check(frames, reply))
+            answers = [one.answers([frames])[0] for one, frames in sent]
             assert sorted(one.status for one in answers) == ["DENIED", "FILLED"]
             assert {one.code for one in answers} == {"-", "MAX_GROSS_VOLUME"}
             assert sum((one.volume for one in broker.positions.values()), _D(0)) == _D("0.1")
