@@ -146,7 +146,7 @@ def test_rule_1_pending_is_followed_by_questions_and_the_result_comes_by_wait(
     server: FakeServer, bridge: Connector
 ) -> None:
     server.decide = pending
-    result = bridge.buy("EURUSD", 0.01, wait=0.3)
+    result = bridge.buy("EURUSD", 0.01, wait=2)
     assert result.status is Status.PENDING
     assert len(opened(server)) == 1
     server.finish(result.rid, status="FILLED", ticket=7)
@@ -220,7 +220,7 @@ def test_rule_3_replace_sends_only_after_a_proven_death(
     server: FakeServer, bridge: Connector
 ) -> None:
     server.decide = pending
-    old = bridge.buy("EURUSD", 0.01, wait=0.1)
+    old = bridge.buy("EURUSD", 0.01, wait=1)
     server.decide = server._execute
     server.finish(old.rid, status="FILLED", ticket=9)
     kept = bridge.replace(old, "EURUSD", "BUY", 0.02)
@@ -244,7 +244,7 @@ def test_rule_4_after_a_restart_its_symbol_takes_no_entries_until_the_row_is_fin
 ) -> None:
     server.decide = pending
     with Connector.from_config(kit.config, client="atlas") as bridge:
-        left = bridge.buy("EURUSD", 0.01, wait=0.1, client_order_id="one")
+        left = bridge.buy("EURUSD", 0.01, wait=2, client_order_id="one")
         assert left.status is Status.PENDING
     server.decide = server._execute
     with Connector.from_config(kit.config, client="atlas") as bridge:
@@ -265,7 +265,7 @@ def test_rule_5_after_another_incarnation_a_present_row_tells_its_truth(
     server: FakeServer, bridge: Connector
 ) -> None:
     server.fault(Op.OPEN, *[Drop()] * 4)
-    result = bridge.buy("EURUSD", 0.01, wait=0.2)
+    result = bridge.buy("EURUSD", 0.01, wait=1)
     server.restart()
     server.faults.clear()
     assert bridge.wait(result, timeout=8).status is Status.FILLED
@@ -362,7 +362,7 @@ def test_on_an_ea_account_a_fill_without_the_eas_word_is_unknown_until_it_comes(
 ) -> None:
     kit = make_kit(tmp_path / "ea", ea=True)
     with FakeServer(kit) as server, Connector.from_config(kit.config, client="atlas") as bridge:
-        result = bridge.buy("EURUSD", 0.01, wait=0.3)
+        result = bridge.buy("EURUSD", 0.01, wait=2)
         assert (result.status, result.code) == ("UNKNOWN", "SERVER_LIED")
         frames = opened(server)[0]
         token = parse_request(frames.token)
@@ -425,22 +425,22 @@ def test_after_a_timeout_and_a_healthy_server_the_next_call_works(
     with pytest.raises(TransportError):
         bridge.ping(timeout=0.2)
     server.faults.clear()
-    assert bridge.ping(timeout=2).ms > 0
+    assert bridge.ping(timeout=8).ms > 0
     server.stop()
     with pytest.raises(TransportError):
         bridge.ping(timeout=0.3)
     server.start()
-    assert bridge.ping(timeout=5).ms > 0
+    assert bridge.ping(timeout=8).ms > 0
     assert bridge.buy("EURUSD", 0.01).status is Status.FILLED
 
 
 def test_three_seconds_of_silence_replace_the_socket(server: FakeServer, bridge: Connector) -> None:
     server.fault(Op.PING, *[Lose()] * 8)
     with pytest.raises(TransportError):
-        bridge.ping(timeout=limits.SILENCE_MS_MAX / 1000 + 0.7)
+        bridge.ping(timeout=limits.SILENCE_MS_MAX / 1000 + 2)
     assert bridge._link.transport.replaced == 1
     server.faults.clear()
-    assert bridge.ping(timeout=3).ms > 0
+    assert bridge.ping(timeout=8).ms > 0
 
 
 # --- one id, one order ----------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_a_fill_without_the_eas_record_alarms_everywhere_and_waits_for_the_ea(
     bridge: Connector, ea: Ea, feed: EventFeed, kit: Kit, lie: Change
 ) -> None:
     ea.change = lie
-    result = bridge.buy("EURUSD", 0.01, wait=0.5)
+    result = bridge.buy("EURUSD", 0.01, wait=2)
     assert (result.status, result.code, result.attested) == ("UNKNOWN", "SERVER_LIED", False)
     assert heard(feed, Alert, "SERVER_LIED").rid == result.rid
     assert any(result.rid in alarm for alarm in bridge.health().alarms)
@@ -140,7 +140,7 @@ def test_a_fill_without_the_eas_record_alarms_everywhere_and_waits_for_the_ea(
 def test_a_lie_is_logged(bridge: Connector, ea: Ea, caplog: pytest.LogCaptureFixture) -> None:
     ea.change = stripped
     with caplog.at_level(logging.ERROR, "bridge_client"):
-        result = bridge.buy("EURUSD", 0.01, wait=0.3)
+        result = bridge.buy("EURUSD", 0.01, wait=2)
     assert f"SERVER_LIED rid={result.rid}" in caplog.text
 
 
@@ -194,14 +194,14 @@ def test_the_record_of_another_order_ends_nothing(bridge: Connector, ea: Ea) -> 
     first = bridge.buy("EURUSD", 0.01)
     text, mac = ea.words[first.rid]
     ea.change = lambda view: replace(view, ea=text, ea_mac=mac)
-    second = bridge.buy("EURUSD", 0.01, wait=0.3)
+    second = bridge.buy("EURUSD", 0.01, wait=2)
     assert (second.status, second.code) == ("UNKNOWN", "SERVER_LIED")
     assert bridge.order_status(first).status == "FILLED"
 
 
 def test_a_flatten_needs_the_eas_word_about_itself(bridge: Connector, ea: Ea) -> None:
     ea.change = stripped
-    waiting = bridge.flatten("end of day", wait=0.3)
+    waiting = bridge.flatten("end of day", wait=1)
     assert (waiting.status, waiting.final, waiting.attested) == ("UNKNOWN", False, False)
     ea.speak(waiting.rid)
     assert bridge.wait(waiting, timeout=8).status == "DONE"
@@ -215,7 +215,7 @@ def test_an_order_of_a_retired_kid_is_ended_by_that_kids_record(
 ) -> None:
     ea.change = stripped
     with Connector.from_config(kit.config, client="atlas") as old:
-        result = old.buy("EURUSD", 0.01, wait=0.3)
+        result = old.buy("EURUSD", 0.01, wait=1)
         assert result.status == "UNKNOWN"
     keys = kit.folder / "keys"
     (keys / "retired").mkdir(mode=0o700)

@@ -100,13 +100,16 @@ def test_a_server_that_answers_no_picture_is_no_connection_within_the_patience(
 
 def test_a_picture_is_asked_for_once_and_serves_the_orders_after_it(tmp_path: Path) -> None:
     with trading(tmp_path, PLAIN) as (server, bridge):
+        began = time.monotonic()
         for _ in range(5):
             assert bridge.send_order(**BUY).status is Status.FILLED
-        assert server.count(Op.SYNC_ALL) == 1
-        assert server.count(Op.GET_SYMBOL) == server.count(Op.GET_HISTORY) == 1
+        asked = server.count(Op.SYNC_ALL)
+        # One for each 1.5 s: a crowded machine may need more than that for five orders.
+        assert 1 <= asked <= 1 + (time.monotonic() - began) / 1.5
         time.sleep(1.6)
         assert bridge.send_order(**BUY).status is Status.FILLED
-        assert (server.count(Op.SYNC_ALL), server.count(Op.GET_SYMBOL)) == (2, 1)
+        assert server.count(Op.SYNC_ALL) > asked
+        assert server.count(Op.GET_SYMBOL) == server.count(Op.GET_HISTORY) == 1
 
 
 def test_a_refusal_by_the_account_is_only_given_on_a_picture_asked_for_it(tmp_path: Path) -> None:
@@ -185,7 +188,7 @@ def test_of_two_threads_whose_orders_are_fine_alone_exactly_one_is_signed(
 
         def both(*given: object) -> object:
             found = looked(*given)  # type: ignore[arg-type]
-            gate.wait(5)  # both were found fine before either is signed
+            gate.wait(20)  # both were found fine before either is signed
             return found
 
         monkeypatch.setattr(bridge._judge, "fresh_verdict", both)

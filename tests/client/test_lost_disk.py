@@ -121,7 +121,7 @@ def test_an_unreadable_journal_denies_entries_and_nothing_is_signed(
 ) -> None:
     server.fault(Op.GET_JOURNAL, *[Lose()] * 100)
     with Connector.from_config(kit.config, client="atlas") as bridge:
-        refused(bridge.buy("EURUSD", 0.01, wait=0.3), "UNFINISHED")
+        refused(bridge.buy("EURUSD", 0.01, wait=2), "UNFINISHED")
         assert server.count(Op.OPEN) == 0
         assert bridge.flatten("reductions are always signed").status is Status.DONE
         server.faults.clear()
@@ -137,7 +137,7 @@ def test_a_journal_that_is_refused_denies_entries(server: FakeServer, kit: Kit) 
     server.fault(Op.GET_JOURNAL, *[Instead(deny)] * 100)
     with Connector.from_config(kit.config, client="atlas") as bridge:
         bridge.connect()
-        result = bridge.buy("EURUSD", 0.01, wait=0.3)
+        result = bridge.buy("EURUSD", 0.01, wait=2)
         refused(result, "UNFINISHED")
         assert "BROKER_DOWN" in result.value
 
@@ -146,7 +146,7 @@ def test_a_journal_that_breaks_off_denies_entries(server: FakeServer, kit: Kit) 
     server.orders = {"1" * 32: a_row("1", status="FILLED", final=True)}
     server.page_rows = 0
     with Connector.from_config(kit.config, client="atlas") as bridge:
-        result = bridge.buy("EURUSD", 0.01, wait=0.3)
+        result = bridge.buy("EURUSD", 0.01, wait=2)
         refused(result, "UNFINISHED")
         assert "JOURNAL_PAGE" in result.value
         server.page_rows = 1
