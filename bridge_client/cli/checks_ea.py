@@ -25,8 +25,9 @@ from bridge_core.protocol.replies import dec
 
 __all__ = ["LOCAL_EA", "REMOTE_EA"]
 
-_BEHIND: Final = Behind("server to EA", "ea_", "the server has not heard the EA")
-_NO_EA: Final = "no EA serves this account"
+_BEHIND: Final = Behind(
+    "server to EA", "ea_", "the server has not heard the EA", "no EA serves this account"
+)
 _ATTACH: Final = "attach BridgeEA to a chart (mql4/README.md, step 6) and read its Experts tab"
 _COPY: Final = "copy ea/bridge.key into MQL4/Files again"
 _CLOCKS: Final = "synchronise the terminal's machine: w32tm /resync"
@@ -160,7 +161,7 @@ def ea_hop(patient: Patient) -> Finding:
         return skip(AWAY)
     hop = _BEHIND.health(patient)
     if hop is None:
-        return skip(_NO_EA)
+        return _BEHIND.missing(patient)
     took = "" if hop.ms is None else f", last round trip {hop.ms:.1f} ms"
     if hop.state == "up":
         return good(f"up{took}")

@@ -14,9 +14,9 @@ from bridge_client.cli.hops import AWAY, Behind
 __all__ = ["REMOTE_MT5"]
 
 _BEHIND: Final = Behind(
-    "server to terminal worker", "mt5_", "the server has not reached the terminal yet"
-)
-_NO_MT5: Final = "no MetaTrader 5 terminal serves this account"
+    "server to terminal worker", "mt5_", "the server has not reached the terminal yet",
+    "no MetaTrader 5 terminal serves this account",
+)  # fmt: skip
 _THERE: Final = "stop the server, run ztb-server doctor there, and do what it says"
 # The oldest terminal that the package can be answered by.
 _BUILD_MIN: Final = 2364
@@ -32,7 +32,7 @@ def mt5_hop(patient: Patient) -> Finding:
         return skip(AWAY)
     hop = _BEHIND.health(patient)
     if hop is None:
-        return skip(_NO_MT5)
+        return _BEHIND.missing(patient)
     if hop.state == "up":
         return good("up" if hop.ms is None else f"up, last round trip {hop.ms:.1f} ms")
     # The server's own words are a sentence with its fix.

@@ -8,6 +8,7 @@ from typing import Final
 from bridge_client.cli.asking import server_limits
 from bridge_client.cli.audit import verdict
 from bridge_client.cli.checkup import Check, Finding, Patient, fail, good, skip, warn
+from bridge_client.cli.hops import AWAY, UNHEARD, heard
 from bridge_client.cli.journals import remembered, unfinished
 from bridge_client.settings import parse_endpoint
 from bridge_core.protocol.errors import BridgeError
@@ -16,7 +17,6 @@ from bridge_core.protocol.replies import dec
 
 __all__ = ["REMOTE"]
 
-_AWAY: Final = "no authenticated server"
 _START: Final = "start it: ztb-server run --config server/server.toml"
 _CLOCKS: Final = "synchronise both clocks: timedatectl status, w32tm /query /status"
 _CONNECT_S: Final = 2.0
@@ -58,7 +58,7 @@ def hello(patient: Patient) -> Finding:
 def protocol(patient: Patient) -> Finding:
     """Both sides speak a common protocol version."""
     if patient.hello is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     spoken = patient.hello.protocols or [PROTOCOL_VERSION]
     shown = " ".join(map(str, spoken))
     if PROTOCOL_VERSION not in spoken:
@@ -69,7 +69,7 @@ def protocol(patient: Patient) -> Finding:
 def mode(patient: Patient) -> Finding:
     """Both sides mean the same kind of account."""
     if patient.hello is None or patient.settings is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     ours, theirs = str(patient.settings.mode), patient.hello.mode
     if ours != theirs:
         return fail(f"here {ours}, at the server {theirs}", "use the folder made for this server")
@@ -86,7 +86,7 @@ def clock(patient: Patient) -> Finding:
     """The clocks agree well enough to sign entries."""
     offset = patient.bridge.clock_offset if patient.bridge is not None else None
     if patient.hello is None or offset is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     shown = f"offset {offset.offset_ms:+d} ms +/- {offset.uncertainty_ms} ms"
     shown += f", {CLOCK_SKEW_MS_MAX} ms allowed"
     if abs(offset.offset_ms) - offset.uncertainty_ms > CLOCK_SKEW_MS_MAX:
@@ -99,7 +99,7 @@ def clock(patient: Patient) -> Finding:
 def state(patient: Patient) -> Finding:
     """Orders may pass."""
     if patient.hello is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     if not patient.hello.causes and patient.hello.state == "ACTIVE":
         return good("ACTIVE")
     causes = " ".join(f"{one.cause} {one.symbol}".strip() for one in patient.hello.causes)
@@ -111,7 +111,7 @@ def state(patient: Patient) -> Finding:
 def terminal(patient: Patient) -> Finding:
     """Every hop behind the server works."""
     if patient.hello is None or patient.bridge is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     patient.health = patient.bridge.health()
     bad = [hop for hop in patient.health.hops if hop.state != "up"]
     if not bad:
@@ -125,7 +125,7 @@ def terminal(patient: Patient) -> Finding:
 def symbols(patient: Patient) -> Finding:
     """The broker has every symbol under the configured name, and the server allows it."""
     if patient.hello is None or patient.bridge is None or patient.settings is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     known = {row.symbol: row.allowed for row in patient.bridge.get_symbols()}
     missing = [name for name in patient.settings.allowed_symbols if name not in known]
     if missing:
@@ -145,7 +145,7 @@ def symbols(patient: Patient) -> Finding:
 def limits(patient: Patient) -> Finding:
     """Both sides' limits agree; the stricter one holds anyway."""
     if patient.hello is None or patient.bridge is None or patient.settings is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     theirs = {(row.name, row.symbol): row.value for row in server_limits(patient.bridge)}
     differ = []
     for symbol, ours in patient.settings.broker_limits().items():
@@ -161,7 +161,7 @@ def limits(patient: Patient) -> Finding:
 def record(patient: Patient) -> Finding:
     """The server's record chains, and extends what was seen here."""
     if patient.hello is None or patient.bridge is None or patient.settings is None:
-        return skip(_AWAY)
+        return skip(AWAY)
     memories = remembered(patient.folder / patient.settings.state)
     head, wrong = verdict(patient.bridge, memories)
     if wrong:
@@ -176,6 +176,8 @@ def orders(patient: Patient) -> Finding:
         return skip("no usable configuration")
     here = unfinished(patient.folder / patient.settings.state)
     unknown = patient.health.unknown_orders if patient.health is not None else 0
+    if not here and patient.hello is not None and not heard(patient):
+        return skip(f"none is unfinished here; {UNHEARD}")
     if not here and not unknown:
         return good("none is open")
     ids = " ".join(row.client_order_id for row in here[:3])

@@ -10,17 +10,19 @@ from bridge_client.cli.checkup import SAID, Finding, Patient, skip
 if TYPE_CHECKING:
     from bridge_client.views import Hop
 
-__all__ = ["AWAY", "Behind"]
+__all__ = ["AWAY", "UNHEARD", "Behind", "heard"]
 
 AWAY: Final = "no authenticated server"
+UNHEARD: Final = "the server did not answer HEALTH: see server.terminal"
 
 
 class Behind(NamedTuple):
-    """One kind of hop: its name in HEALTH, the prefix of its rows, what an empty row means."""
+    """One kind of hop: its name in HEALTH, its rows' prefix, what an empty row and no hop mean."""
 
     hop: str
     prefix: str
     silent: str
+    none: str
 
     def rows(self, patient: Patient) -> dict[str, str]:
         """Return what the server passes on of it; {} without a server or such a hop."""
@@ -49,3 +51,12 @@ class Behind(NamedTuple):
         """Return the hop as HEALTH shows it, None if there is none."""
         hops = () if patient.health is None else patient.health.hops
         return next((one for one in hops if one.hop == self.hop), None)
+
+    def missing(self, patient: Patient) -> Finding:
+        """Return why HEALTH shows no such hop: without an answer to it nobody knows of one."""
+        return skip(self.none if heard(patient) else UNHEARD)
+
+
+def heard(patient: Patient) -> bool:
+    """Return whether the server answered HEALTH."""
+    return patient.health is not None and not patient.health.why

@@ -224,6 +224,26 @@ def test_the_hop_is_judged_with_its_reason_and_its_time(live: Path, hop: str, st
     assert ("0.8 ms" if hop == "up" else "no beat for 4 s") in found.finding
 
 
+@pytest.mark.parametrize("health", [None, Health(state="OFFLINE", why="RATE: op=HEALTH by=server")])
+@pytest.mark.parametrize("name", ["ea.hop", "mt5.hop", "orders.unfinished"])
+def test_without_an_answer_to_health_nothing_is_said_to_be_absent(
+    live: Path, health: Health | None, name: str
+) -> None:
+    patient = _patient(live)
+    patient.health = health
+    found = _look(name, patient)
+    assert found.state == "skip"
+    assert "did not answer HEALTH" in found.finding
+
+
+def test_an_account_without_an_ea_or_a_terminal_of_metatrader_5_says_so(live: Path) -> None:
+    patient = _patient(live)
+    patient.health = Health(state="ACTIVE", hops=(Hop(hop="connector to server", state="up"),))
+    for name in ("ea.hop", "mt5.hop"):
+        found = _look(name, patient)
+        assert (found.state, "serves this account" in found.finding) == ("skip", True)
+
+
 def test_a_rehearsal_needs_neither_caps_nor_permission_nor_the_pinned_account(live: Path) -> None:
     patient = _patient(live, attests=False, mode="paper")
     patient.told["ea_"] |= {"ea_trade_allowed": "false", "ea_max_lots": "0.01", "ea_login": "777",

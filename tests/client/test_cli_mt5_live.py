@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.mt5.house import House
-from tests.support.command_line import ROOT, Ended, Ztb
+from tests.support.command_line import ROOT, Ended, Ztb, row_when
 from tests.support.crash_matrix import would_go
 from tests.support.running import wait_until
 
@@ -60,8 +60,7 @@ def test_a_sound_account_is_all_ok_and_what_the_terminal_forbids_is_named(gold: 
     hop = next(h for h in gold("health").json["health"]["hops"] if "worker" in h["hop"])
     assert (hop["state"], hop["ms"] is not None) == ("up", True)
     gold.house.terminal.trade_allowed = False
-    wait_until(lambda: gold.checks()["mt5.trading"]["state"] == "fail", 15.0)
-    assert "Algo Trading" in gold.checks()["mt5.trading"]["fix"]
+    row_when(gold.checks, "mt5.trading", "Algo Trading")
     refused = gold("order", "buy", "EURUSD", "0.01", "--id", "a1", "--yes")
     assert (refused.code, refused.json["result"]["code"]) == (5, "TRADE_DISABLED")
     assert gold.house.terminal.count("order_send") == 0
@@ -69,19 +68,14 @@ def test_a_sound_account_is_all_ok_and_what_the_terminal_forbids_is_named(gold: 
 
 def test_a_dead_terminal_is_a_red_hop_with_its_fix(gold: Typed) -> None:
     gold.house.terminal.close()
-    wait_until(lambda: gold.checks()["mt5.hop"]["state"] == "fail", 15.0)
-    row = gold.checks()["mt5.hop"]
-    assert row["fix"]
+    assert row_when(gold.checks, "mt5.hop", "terminal")["fix"]
     assert gold("health").code == 2
 
 
 def test_another_account_in_the_terminal_is_named_and_halts(gold: Typed) -> None:
     gold.house.terminal.login_as(login=99)
-    wait_until(lambda: gold.checks()["mt5.identity"]["state"] == "fail", 15.0)
-    row = gold.checks()["mt5.identity"]
-    assert "99@Fake-Demo" in row["finding"]
-    assert "--cause IDENTITY" in row["fix"]
-    wait_until(lambda: gold("health").code == 5, 15.0)
+    row_when(gold.checks, "mt5.identity", "99@Fake-Demo", "--cause IDENTITY")
+    wait_until(lambda: gold("health").code == 5, 15.0, every=0.5)
 
 
 def test_a_second_server_and_the_server_s_doctor_leave_the_running_one_alone(

@@ -6,15 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from bridge_client.cli.main import main
+from tests.support.running import wait_until
 from tests.support.said import tell
 
-__all__ = ["Ended", "ROOT", "Ztb", "on_a_terminal", "run_process"]
+__all__ = ["Ended", "ROOT", "Ztb", "on_a_terminal", "row_when", "run_process"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,6 +47,24 @@ class Ztb:
         code = main([str(word) for word in words])
         captured = self._captured.readouterr()
         return Ended(code, captured.out, captured.err)
+
+
+def row_when(
+    checks: Callable[[], dict[str, dict[str, Any]]], name: str, *says: str
+) -> dict[str, Any]:
+    """Return a doctor's row once it fails and its finding and fix say all of this.
+
+    Looks twice a second: a doctor asks some twenty questions, and a key has so many a second.
+    """
+    seen: list[dict[str, Any]] = []
+
+    def holds() -> bool:
+        seen.append(checks()[name])
+        told = f"{seen[-1]['finding']} {seen[-1]['fix']}"
+        return seen[-1]["state"] == "fail" and all(words in told for words in says)
+
+    wait_until(holds, 30.0, every=0.5)
+    return seen[-1]
 
 
 def _environment(**more: str) -> dict[str, str]:

@@ -46,10 +46,11 @@ _taken: Final[dict[int, FileLock]] = {}
 _choosing: Final = threading.Lock()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 15.0, every: float = 0.005) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 15.0, every: float = 0.01) -> None:
     """Wait until something holds, looking `every` so many seconds; fail if it does not in time.
 
-    What asks a process again and again should leave it the time to do what is waited for.
+    What asks a process again and again should leave it the time to do what is waited for, and a
+    server answers a key only so many questions a second.
     """
     until = time.monotonic() + seconds * _SLOW
     while not holds():
