@@ -287,7 +287,13 @@ class Process:
     def client(self, who: str = "connector") -> RawClient:
         """Return a client, once the server answers."""
         wait_until(self._listens, _START_S)
-        client = self.account.client(who)
+        try:
+            client = self.account.client(who)
+        except TimeoutError as late:
+            self.kill()
+            raise AssertionError(
+                f"it lets nobody in; exit {self.exit_code}: {self.stderr}"
+            ) from late
         self._clients.append(client)
         return client
 

@@ -136,7 +136,8 @@ def test_an_ea_killed_in_its_broker_call_acts_at_most_once_and_says_what_happene
     wait_until(lambda: _submissions(desk) == 1, 8)
     desk.terminal.restart()
     if point == "before":  # a broker that shows nothing proves nothing before it has settled
-        wait_until(lambda: desk.client.status(rid).subject().status == "UNKNOWN", 10)
+        # UNKNOWN, and on a machine that stood still for so long over before one can ask.
+        wait_until(lambda: desk.client.status(rid).subject().status in ("UNKNOWN", "DENIED"), 10)
     else:
         assert desk.house.attested(desk.client, rid, 25).status == "FILLED"
     assert _submissions(desk) == 1
