@@ -317,9 +317,8 @@ def test_the_evidence_outlives_the_server(
 
 
 def test_a_journal_that_only_an_older_version_wrote_is_read_and_goes_on(
-    ztb: Ztb, day: LivedDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ztb: Ztb, day: LivedDay, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("bridge_client.queries.QUERY_S", 0.2)
     folder = tmp_path / "connector"
     shutil.copytree(day.account.bundle(), folder)
     with closing(sqlite3.connect(folder / "state" / "atlas.db")) as db:

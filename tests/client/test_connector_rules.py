@@ -40,6 +40,7 @@ from tests.support.fake_server import (
     Twice,
     make_kit,
 )
+from tests.support.running import wait_until
 
 
 @pytest.fixture
@@ -572,11 +573,11 @@ def test_halt_goes_out_while_an_open_is_waiting_and_needs_no_hello(
 def test_a_stop_that_never_left_says_so_and_one_that_may_have_says_unknown(
     server: FakeServer, bridge: Connector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge_client.stopping._STOP_S", 0.4)
-    server.fault(Op.HALT, *[Lose()] * 4)
+    monkeypatch.setattr("bridge_client.stopping._STOP_S", 1.0)
+    server.fault(Op.HALT, *[Lose()] * 20)
     assert bridge.halt("x").status == "UNKNOWN"
     server.stop()
-    time.sleep(0.3)
+    wait_until(lambda: bridge.halt("x").status != "UNKNOWN")  # until the connector noticed
     result = bridge.halt("x")
     assert (result.status, result.code) == ("DENIED", "NO_CONNECTION")
 

@@ -185,7 +185,7 @@ def test_a_recording_of_the_ea_is_no_sign_of_life(
     monkeypatch.setattr(events, "_STALE_S", 0.6)
     recorded = relay.beat()
     old = relay.sign(0, EventBody(type="heartbeat"), ms=now_ms() - 60_000)
-    until = time.monotonic() + 1.2
+    until = time.monotonic() + 10
     found: Alert | None = None
     while found is None and time.monotonic() < until:
         relay.pass_on(recorded)
@@ -202,7 +202,7 @@ def test_a_server_that_claims_a_higher_number_cannot_hide_events_quietly(
     monkeypatch.setattr(events, "_STALE_S", 0.6)
     server.seqs[EA] = 1_000
     assert isinstance(next_of(feed, Resync), Resync)  # from here on 1 to 1000 count as seen
-    until = time.monotonic() + 1.5
+    until = time.monotonic() + 10
     found: Alert | None = None
     while found is None and time.monotonic() < until:
         relay.opened(7)

@@ -267,7 +267,7 @@ def test_a_resume_is_done_only_when_the_ea_says_so(
 ) -> None:
     server, ea, bridge = operator
     assert bridge.resume("OPERATOR", "checked").status == "DONE"
-    monkeypatch.setattr("bridge_client.stopping._STOP_S", 0.5)
+    monkeypatch.setattr("bridge_client.stopping._STOP_S", 2.0)
     ea.change = stripped
     assert bridge.resume("OPERATOR", "checked").status == "UNKNOWN"
     assert "RESUME" in {op.value for op, _ in server.seen}

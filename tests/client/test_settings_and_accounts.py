@@ -88,10 +88,10 @@ def test_a_bundle_of_another_account_is_refused(tmp_path: Path) -> None:
 def test_an_account_that_is_away_is_offline_and_the_others_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge_client.accounts._CONNECT_S", 0.3)
-    monkeypatch.setattr("bridge_client.queries.QUERY_S", 0.5)
-    monkeypatch.setattr("bridge_client.stopping._STOP_S", 0.5)
-    monkeypatch.setattr("bridge_client.desk._CONNECT_S", 0.3)
+    monkeypatch.setattr("bridge_client.accounts._CONNECT_S", 1.5)
+    monkeypatch.setattr("bridge_client.queries.QUERY_S", 1.5)
+    monkeypatch.setattr("bridge_client.stopping._STOP_S", 1.5)
+    monkeypatch.setattr("bridge_client.desk._CONNECT_S", 1.5)
     near, far = make_kit(tmp_path / "near"), make_kit(tmp_path / "far")
     book = tmp_path / "accounts.toml"
     book.write_text('near = "near/connector.toml"\nfar = "far/connector.toml"\nbad = "none.toml"\n')

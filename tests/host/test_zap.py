@@ -180,7 +180,7 @@ def test_a_handler_that_is_stuck_is_not_alive(
     _, address = bound(context)
     monkeypatch.setattr(sockets, "_ZAP_STUCK_S", 0.3)
     monkeypatch.setattr(zap, "_answer", lambda frames: [b""] if free.wait(10) else [])
-    unknown_key_refused(address, SERVER.public, timeout_ms=100)
+    unknown_key_refused(address, SERVER.public, timeout_ms=1_000)
     time.sleep(0.5)
     assert not zap.alive
     free.set()
