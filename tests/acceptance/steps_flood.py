@@ -126,7 +126,7 @@ def injects(world: World, size: str) -> str:
         try:
             client.hello()
             middle.inject(long_header(int(size)) + b"x" * 100)
-            wait_until(lambda: middle.ended > 0, 5)
+            wait_until(lambda: middle.ended > 0, 12)
         finally:
             client.close()
     return "cut off"

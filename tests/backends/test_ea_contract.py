@@ -64,7 +64,7 @@ class TestFakeEa(BackendContract):
 
 def test_an_order_that_the_ea_never_got_was_not_begun(world: FakeWorld) -> None:
     world.fake.kill()
-    wait_until(lambda: not world.ea.link.alive(), 5)
+    wait_until(lambda: not world.ea.link.alive(), 12)
     outcome = world.do(open_order())
     assert isinstance(outcome, NotBegun)
     assert outcome.refusal.code == "BROKER_DOWN"

@@ -123,7 +123,7 @@ def test_the_command_trades_moves_prices_dies_on_request_and_starts_again(
         command.stdin.write("nonsense\nEURUSD 1.09000 1.09012\n")
         command.stdin.flush()
         assert "nonsense" in said(command.stderr)
-        wait_until(lambda: client.query(Op.GET_QUOTE).quotes[0].bid == "1.09000", 5)
+        wait_until(lambda: client.query(Op.GET_QUOTE).quotes[0].bid == "1.09000", 12)
         ledger = account.folder / "ea" / "fake" / "ledger.jsonl"
         assert ledger.read_text("utf-8").count('"begin"') == 1
         command.send_signal(signal.SIGINT)

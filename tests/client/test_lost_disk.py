@@ -213,7 +213,7 @@ def test_what_the_background_reads_is_there_without_an_entry(server: FakeServer,
     server.orders = {"1" * 32: a_row("1")}
     with Connector.from_config(kit.config, client="atlas") as bridge:
         bridge.get_positions()  # its HELLO is the first
-        wait_until(lambda: [o.client_order_id for o in bridge.unfinished()] == ["id-1"], 5)
+        wait_until(lambda: [o.client_order_id for o in bridge.unfinished()] == ["id-1"], 12)
         server.finish("1" * 32, status="FILLED", ticket=4)
         wait_until(lambda: not bridge.unfinished(), 8)
         assert bridge.wait("id-1").ticket == 4

@@ -92,7 +92,7 @@ def _outlive_the_boot_fence(world: Mt4World) -> None:
     beat = world.ea.link.status.beat
     assert beat is not None
     fence = beat.started + CLOCK_SKEW_MS_MAX
-    wait_until(lambda: world.clock.wall_ms() > fence, 5)
+    wait_until(lambda: world.clock.wall_ms() > fence, 12)
 
 
 class TestRealAdvisor(BackendContract):

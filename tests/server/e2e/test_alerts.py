@@ -194,7 +194,7 @@ def test_an_ea_that_falls_silent_is_told(tmp_path: Path, receiver: Receiver) -> 
         configure(house.account.config, receiver.port)
         server, _ = house.ready()
         house.ea.silent = True
-        wait_until(lambda: not server.ea.link.alive(), 6)
+        wait_until(lambda: not server.ea.link.alive(), 12)
         begun = time.monotonic()
         assert receiver.wait_for("EA_STALE", LIMIT_S).at - begun < LIMIT_S
 

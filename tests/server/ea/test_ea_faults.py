@@ -69,7 +69,7 @@ def test_an_order_that_the_ea_never_saw_is_buried_and_never_runs(house: EaHouse)
 def test_without_a_heartbeat_an_order_is_denied_before_anything_is_sent(house: EaHouse) -> None:
     server, client = house.ready()
     house.ea.kill()
-    wait_until(lambda: not server.ea.snapshot().connected, 6)
+    wait_until(lambda: not server.ea.snapshot().connected, 12)
     wait_until(lambda: server.server.context.snapshot is server.ea.snapshot())
     answer = client.open()
     assert (answer.status, answer.code) == ("DENIED", "BROKER_DOWN")
@@ -82,7 +82,7 @@ def test_without_a_heartbeat_an_order_is_denied_before_anything_is_sent(house: E
 def test_a_goodbye_counts_at_once(house: EaHouse) -> None:
     server, client = house.ready()
     house.ea.stop()
-    wait_until(lambda: not server.ea.link.alive(), 1)
+    wait_until(lambda: not server.ea.link.alive(), 2.5)  # of silence it would be three
     assert client.open().code == "BROKER_DOWN"
 
 
@@ -163,7 +163,7 @@ def test_two_live_eas_halt_the_account(house: EaHouse) -> None:
     first = house.ea.instance
     other = house.another_ea()
     other.start()
-    wait_until(lambda: _latched(client, "EA_TWICE"), 6)
+    wait_until(lambda: _latched(client, "EA_TWICE"), 12)
     assert client.open().code == "HALTED"
     assert client.health().state == "HALTED"
     assert house.ea.instance == first
@@ -175,13 +175,13 @@ def test_an_ea_that_comes_back_after_another_took_its_place_halts_the_account(
 ) -> None:
     server, client = house.ready()
     house.ea.silent = True
-    wait_until(lambda: not server.ea.link.alive(), 6)
+    wait_until(lambda: not server.ea.link.alive(), 12)
     other = house.another_ea()
     other.start()
     other.wait_welcome(8)
     assert not _latched(client, "EA_TWICE")
     house.ea.silent = False
-    wait_until(lambda: _latched(client, "EA_TWICE"), 6)
+    wait_until(lambda: _latched(client, "EA_TWICE"), 12)
 
 
 def test_an_ea_that_is_restarted_is_not_two(house: EaHouse) -> None:
@@ -190,7 +190,7 @@ def test_an_ea_that_is_restarted_is_not_two(house: EaHouse) -> None:
     house.ea.start()
     house.ea.wait_welcome()
     wait_until(lambda: server.ea.link.status.instance == house.ea.instance)
-    wait_until(lambda: client.hello().state != "HALTED", 3)
+    wait_until(lambda: client.hello().state != "HALTED", 12)
     assert not _latched(client, "EA_TWICE")
 
 

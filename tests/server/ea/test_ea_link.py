@@ -68,7 +68,7 @@ def test_another_account_in_the_terminal_halts_and_nothing_is_sent(
 ) -> None:
     _, client = house.ready()
     house.broker.terms = _with(house, **terms)
-    wait_until(lambda: "IDENTITY" in _causes(client), 6)
+    wait_until(lambda: "IDENTITY" in _causes(client), 12)
     assert client.open().code == "HALTED"
     closing = client.close_position(1)
     assert closing.code in ("ACCOUNT_MISMATCH", "BROKER_DOWN", "TICKET_UNKNOWN")
@@ -88,7 +88,7 @@ def test_a_key_that_the_ea_does_not_hold_is_denied_before_the_intent(house: EaHo
     server, client = house.ready()
     kid = client.bundle.kid
     house.ea.keys.sets.pop(kid)
-    wait_until(lambda: kid not in server.ea.about().kids, 3)
+    wait_until(lambda: kid not in server.ea.about().kids, 12)
     answer = client.open(volume="0.01")
     assert (answer.code, answer.order().value) == ("EA_KEY", kid)
     assert not house.broker.begun()
@@ -97,7 +97,7 @@ def test_a_key_that_the_ea_does_not_hold_is_denied_before_the_intent(house: EaHo
 def test_a_terminal_without_its_broker_denies_before_anything_is_sent(house: EaHouse) -> None:
     _, client = house.ready()
     house.broker.connected = False
-    wait_until(lambda: "BROKER_LINK" in _causes(client), 6)
+    wait_until(lambda: "BROKER_LINK" in _causes(client), 12)
     assert client.open().code == "BROKER_DOWN"
     assert "EA_STALE" not in _causes(client)
 

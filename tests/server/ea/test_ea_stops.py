@@ -208,7 +208,7 @@ def test_a_fence_of_an_order_that_ran_says_that_it_ran(house: EaHouse) -> None:
 def test_a_fence_is_answered_also_while_the_ea_is_away(house: EaHouse) -> None:
     server, client = house.ready()
     house.ea.kill()
-    wait_until(lambda: not server.ea.link.alive(), 6)
+    wait_until(lambda: not server.ea.link.alive(), 12)
     rid = secrets.token_hex(16)
     view = client.fence(rid, client.inc, now_ms()).subject()
     assert (view.status, view.ea) == ("DENIED", "")
@@ -238,7 +238,7 @@ def test_what_was_denied_while_the_ea_was_away_is_buried_after_a_restart_of_the_
 ) -> None:
     server, client = house.ready()
     house.ea.kill()
-    wait_until(lambda: not server.ea.link.alive(), 6)
+    wait_until(lambda: not server.ea.link.alive(), 12)
     rid = client.open().token.rid
     server.stop()
     house.ea.start()

@@ -114,7 +114,7 @@ def test_when_the_terminal_goes_nothing_fills_and_it_goes_on_with_its_account_af
     server, client = _ready(rehearsal)
     ticket = client.opened()
     rehearsal.ea.stop()
-    wait_until(lambda: client.open().code == "BROKER_DOWN", 6)
+    wait_until(lambda: client.open().code == "BROKER_DOWN", 12)
     server.stop()
     rehearsal.ea.start()
     fresh = rehearsal.serve().client()
