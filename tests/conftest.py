@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +33,8 @@ _skipped: list[str] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let no secret of this run lie about (tests/support/canary.py)."""
+    # Before the canary gives each worker a temporary folder of its own (tests/support/running.py).
+    os.environ.setdefault("ZTB_TEST_PORTS", tempfile.gettempdir())
     config.pluginmanager.register(CanaryPlugin(), "canary")
     # Here and not beside their tests: with workers, the process that reports collects no folder.
     for tables in (scenarios, schedules):

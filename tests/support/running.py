@@ -41,7 +41,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 # Starting a process takes long on Windows, and seconds under wine.
 _SLOW: Final = 8 if sys.platform == "win32" else 1
 _START_S: Final = 15.0
-_PORTS: Final = list(range(9_999, 20_000 - 2, 3))
+_PORTS: Final = list(range(6_000, 20_000 - 2, 3))
 _taken: Final[dict[int, FileLock]] = {}
 _choosing: Final = threading.Lock()
 
@@ -69,8 +69,10 @@ def _is_free(port: int) -> bool:
 
 
 def _claim(port: int) -> bool:
-    # Between the look and the bind another test process may look too: a lock tells them apart.
-    folder = Path(tempfile.gettempdir()) / f"ztb-test-ports-{getpass.getuser()}"
+    # Between the look and the bind another test process may look too: a lock tells them apart, in
+    # one folder for all of them. A worker's own temporary folder would be another for each.
+    shared = os.environ.get("ZTB_TEST_PORTS") or tempfile.gettempdir()
+    folder = Path(shared) / f"ztb-test-ports-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     lock = FileLock(folder / str(port), "tests")
     try:
