@@ -31,6 +31,10 @@ if sys.platform == "win32":
             return False
         return True
 
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
@@ -40,6 +44,9 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class FileLock:
@@ -86,7 +93,15 @@ class FileLock:
         descriptor, self._descriptor = self._descriptor, None
         _held.discard(self)
         if descriptor is not None:
-            os.close(descriptor)  # closing the only open copy unlocks
+            # By name: a child that another thread starts has a copy until it becomes its program.
+            _unlock(descriptor)
+            os.close(descriptor)
+
+    def forget(self) -> None:
+        """Close a forked child's copy; its parent goes on holding the lock."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _open(self) -> int:
         try:
@@ -114,7 +129,8 @@ def _drop_in_child() -> None:
     Closing is not unlocking: the parent's lock stays until its own last copy is closed.
     """
     for lock in list(_held):
-        lock.release()
+        lock.forget()
+    _held.clear()
 
 
 if sys.platform != "win32":

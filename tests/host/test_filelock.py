@@ -98,6 +98,20 @@ def test_a_second_lock_in_the_same_process_is_refused_too(path: Path) -> None:
     other.release()
 
 
+@posix
+def test_given_back_it_is_free_though_a_child_that_just_begins_has_a_copy_of_it(path: Path) -> None:
+    lock = FileLock(path, "atlas")
+    lock.acquire()
+    assert lock._descriptor is not None
+    copy = os.dup(lock._descriptor)  # what a child has between its fork and its program
+    lock.release()
+    again = FileLock(path, "atlas")
+    again.acquire()
+    os.close(copy)
+    assert f"process {os.getpid()}" in refused(path)
+    again.release()
+
+
 def test_a_refused_look_does_not_free_it(path: Path) -> None:
     lock = FileLock(path, "atlas")
     lock.acquire()

@@ -220,7 +220,7 @@ ROWS: Final[tuple[Row, ...]] = (
            Place("fsync fails", FENCED, server=failing("j1", Call.SYNC, errno.EIO, 1)),
            Place("fsync fails at its turn", ABORTED,
                  server=failing("j2", Call.SYNC, errno.EIO, 1)),
-           faults=True, ttl_ms=2_000),
+           faults=True, ttl_ms=4_000),
     _dying(18, "disk full at J1 / J2",
            "J1: NX JOURNAL + in-memory tombstone; J2: no call; reads and status still served",
            Place("disk is full", FULL, server=failing("j1", Call.WRITE, errno.ENOSPC, -1)),
