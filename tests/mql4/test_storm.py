@@ -20,6 +20,7 @@ from bridge_core.protocol.errors import BridgeError
 from bridge_server.core.trading_state import Cause
 from tests.mql4.house import House
 from tests.mql4.needs import needs_compiler
+from tests.mql4.terminal import TerminalDiedError
 from tests.support.oracles import broken_promises
 from tests.support.raw_client import RawClient
 from tests.support.running import wait_until
@@ -54,7 +55,13 @@ class Storm:
         self.alone = False
 
     def trouble(self) -> None:
-        """Order one fault, or none."""
+        """Order one fault, or none; one ordered before may have been waiting for its moment."""
+        try:
+            self._trouble()
+        except TerminalDiedError:
+            self.story.append("it died before that")
+
+    def _trouble(self) -> None:
         terminal = self.house.terminal
         fault = self.random.choice(FAULTS)
         call = self.random.choice(CALLS)
@@ -113,22 +120,30 @@ class Storm:
 
     def mend(self) -> None:
         """Bring a dead terminal back; wait until the server hears it."""
-        terminal = self.house.terminal
-        if not terminal.running:
-            terminal.wait_dead()
-            assert terminal.start() == 0
-        terminal.command("flag", "connected", 1)
+        wait_until(self._lives, 30)
         wait_until(self._well, 30)
         # Half the time the next order meets one that is still open.
         if self.random.random() < 0.5 or self.alone:
             self._wait_for_all()
 
     def _wait_for_all(self) -> None:
-        wait_until(lambda: not self.bridge.unfinished(), 60)
+        wait_until(lambda: self._lives() and not self.bridge.unfinished(), 60)
+
+    def _lives(self) -> bool:
+        """Bring the terminal back if a death that waited for its moment has come meanwhile."""
+        terminal = self.house.terminal
+        try:
+            if not terminal.running:
+                terminal.wait_dead()
+                assert terminal.start() == 0
+            terminal.command("flag", "connected", 1)
+        except TerminalDiedError:
+            return False
+        return True
 
     def _well(self) -> bool:
         causes = {one.cause for one in self.asking.hello().causes}
-        if not self.house.terminal.running or not causes.isdisjoint(AWAY):
+        if not self._lives() or not causes.isdisjoint(AWAY):
             return False
         try:
             # The connector has seen the account since: an order that it refuses tries nothing.
@@ -159,7 +174,7 @@ def _play(storm: Storm, orders: int) -> None:
     if storm.house.terminal.running:
         storm.house.terminal.restart()  # no death that no order reached is left
     storm.mend()
-    wait_until(lambda: not storm.bridge.unfinished(), 120)
+    wait_until(lambda: storm._lives() and not storm.bridge.unfinished(), 120)
     assert storm.bridge.health().alarms == ()
 
 
