@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -303,7 +304,10 @@ class FakeTerminal:
             launch.count += 1
             launch.portable = ask.args["portable"]
             code = -1 if launch.refuse else 1
-            write_frame(sock, msgspec.msgpack.encode(Answer(ask.name, {"scale": self.scale}, code)))
+            with suppress(OSError):  # who asked may have been ended meanwhile
+                write_frame(
+                    sock, msgspec.msgpack.encode(Answer(ask.name, {"scale": self.scale}, code))
+                )
             if code == 1 and not launch.hang:
                 self.restart(launch.after_s * self.scale)
 
