@@ -12,21 +12,24 @@ from typing import Any, Final, NamedTuple
 
 from bridge_client.connector import Connector
 from bridge_client.demo.house import House
-from bridge_client.demo.prices import Tape, TapeRow
+from bridge_client.demo.prices import SYMBOL, Tape, TapeRow
 from bridge_client.events import EventFeed
 from bridge_client.facts import Fact
 from bridge_client.happenings import Resync, Tick
 from bridge_client.result import OrderResult
+from bridge_core.protocol.codes import ReasonCode
 from bridge_core.protocol.errors import BridgeError
 
 __all__ = ["Noted", "Pacer", "Watched"]
 
-_ORDER_CALLS: Final = frozenset(
-    {
-        "send_order", "buy", "sell", "buy_limit", "sell_limit", "buy_stop", "sell_stop",
-        "close_position", "modify_position", "modify_order", "cancel_order", "flatten",
-    }
-)  # fmt: skip
+_ENTRY_CALLS: Final = frozenset(
+    {"send_order", "buy", "sell", "buy_limit", "sell_limit", "buy_stop", "sell_stop"}
+)
+_ORDER_CALLS: Final = _ENTRY_CALLS | {
+    "close_position", "modify_position", "modify_order", "cancel_order", "flatten",
+}  # fmt: skip
+_PROBE_LOTS: Final = "0.01"
+_LOOK_S: Final = 0.01
 _READY_S: Final = 10.0
 _PATIENCE_S: Final = 10.0
 _RESYNC_S: Final = 20.0
@@ -66,10 +69,24 @@ class Watched:
         if name.startswith("_"):
             raise AttributeError(f"{name} is not public: a strategy has no business with it")
         found = getattr(self._bridge, name)
-        return self._noting(found) if name in _ORDER_CALLS else found
+        return self._noting(name, found) if name in _ORDER_CALLS else found
 
-    def _noting(self, call: Callable[..., OrderResult]) -> Callable[..., OrderResult]:
+    def _until_the_day_is_known(self) -> None:
+        # A fixing is another day: an entry is refused until what that day has brought is read.
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            try:
+                told = self._bridge.check_order(SYMBOL, "BUY", _PROBE_LOTS)
+            except BridgeError:
+                return  # the order itself will say so
+            if told.code != ReasonCode.NO_ACCOUNT:
+                return
+            time.sleep(_LOOK_S)
+
+    def _noting(self, name: str, call: Callable[..., OrderResult]) -> Callable[..., OrderResult]:
         def noted(*args: object, **options: object) -> OrderResult:
+            if name in _ENTRY_CALLS:
+                self._until_the_day_is_known()
             # Numbered, not random: two runs of one seed can be compared order by order.
             if "client_order_id" not in options:
                 self._numbered += 1

@@ -74,6 +74,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         finally:
             for process in pair:
                 process.kill()
+        for ended in (first, second, seen):
+            assert ended.code == 0, ended.out[-4000:] + ended.err[-4000:]
         assert not [path for folder in folders for path in folder.iterdir()], "left behind"
         return Runs(first, second, seen)
 
