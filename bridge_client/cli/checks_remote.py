@@ -175,12 +175,13 @@ def orders(patient: Patient) -> Finding:
     if patient.settings is None:
         return skip("no usable configuration")
     here = unfinished(patient.folder / patient.settings.state)
-    unknown = patient.health.unknown_orders if patient.health is not None else 0
-    if not here and patient.hello is not None and not heard(patient):
-        return skip(f"none is unfinished here; {UNHEARD}")
+    ids = " ".join(row.client_order_id for row in here[:3])
+    if patient.health is None or not heard(patient):
+        found = f"{len(here)} unfinished here; {AWAY if patient.hello is None else UNHEARD}"
+        return warn(found, f"ztb wait {ids}") if here else skip(found)
+    unknown = patient.health.unknown_orders
     if not here and not unknown:
         return good("none is open")
-    ids = " ".join(row.client_order_id for row in here[:3])
     found = f"{len(here)} unfinished here, {unknown} UNKNOWN at the server"
     return warn(found, f"ztb wait {ids}".strip())
 

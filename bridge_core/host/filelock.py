@@ -94,8 +94,10 @@ class FileLock:
         _held.discard(self)
         if descriptor is not None:
             # By name: a child that another thread starts has a copy until it becomes its program.
-            _unlock(descriptor)
-            os.close(descriptor)
+            try:
+                _unlock(descriptor)
+            finally:
+                os.close(descriptor)
 
     def forget(self) -> None:
         """Close a forked child's copy; its parent goes on holding the lock."""

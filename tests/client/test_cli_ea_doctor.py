@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -234,6 +235,20 @@ def test_without_an_answer_to_health_nothing_is_said_to_be_absent(
     found = _look(name, patient)
     assert found.state == "skip"
     assert "did not answer HEALTH" in found.finding
+
+
+def test_an_unfinished_order_is_told_and_nothing_of_the_servers_without_its_answer(
+    live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = SimpleNamespace(client_order_id="a1")
+    monkeypatch.setattr("bridge_client.cli.checks_remote.unfinished", lambda _folder: [row])
+    patient = _patient(live)
+    for hello, why in ((patient.hello, "did not answer HEALTH"), (None, "no authenticated server")):
+        patient.hello, patient.health = hello, None
+        found = _look("orders.unfinished", patient)
+        assert (found.state, found.fix) == ("warn", "ztb wait a1")
+        assert found.finding.startswith("1 unfinished here; ")
+        assert why in found.finding
 
 
 def test_an_account_without_an_ea_or_a_terminal_of_metatrader_5_says_so(live: Path) -> None:
